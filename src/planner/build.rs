@@ -1,14 +1,15 @@
 //! Steps that make a release: checkout, runtimes, install and build commands, and links to the files outside of it. All
 //! commands run as the build user, without the secret.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::draft::Draft;
+use super::release::{record, uses};
 use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, accounts, cache, hooks, imds, packages, registries, value_files};
 use crate::error::Result;
-use crate::facts::{Generation, OwnManifest};
+use crate::facts::OwnManifest;
 use crate::fault::Phase;
 use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
@@ -200,20 +201,6 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
     done
 }
 
-/// Path of the record that a release is complete.
-pub fn record(release: &Path, layout: &Layout) -> PathBuf {
-    layout.finished().join(release.file_name().unwrap_or_default())
-}
-
-/// The paths for setting a release aside while its commit is built again.
-pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
-    Aside {
-        release: generation.release.clone(),
-        record: record(&generation.release, layout),
-        aside: layout.aside(&generation.release),
-    }
-}
-
 /// Adds the links from the release to `.env` and to the persistent directories.
 pub fn link(steps: &mut Steps, draft: &Draft) {
     let Draft { rendering, layout, recipe, .. } = draft;
@@ -233,11 +220,6 @@ pub fn link(steps: &mut Steps, draft: &Draft) {
         steps.displace(&id, why, tree.join(persistent), layout.data().join(persistent)).after(&[&built]);
         steps.finished_by(&id);
     }
-}
-
-/// The runtimes and tools that the release needs.
-pub fn uses(draft: &Draft) -> Vec<PathBuf> {
-    draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect()
 }
 
 /// Adds the step that makes the release complete.

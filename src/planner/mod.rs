@@ -41,6 +41,7 @@ mod proxy;
 mod records;
 mod recover;
 mod registries;
+mod release;
 mod remember;
 pub mod retry;
 mod running;

@@ -1,12 +1,12 @@
 //! The steps of a failed run: going back to the last healthy deployment, and before that, rebuilding a release that was
 //! healthy before the boot.
 
-use super::build::{aside, record};
 use super::compared::another;
 use super::draft::Draft;
 use super::environment::BACK;
 use super::kept;
 use super::records::{good, listened};
+use super::release::{aside, record};
 use super::remember::prune;
 use super::steps::Steps;
 use super::{beside, cache, candidate, evidence, fallback, image, process_units, signal, switch};
