@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::draft::Draft;
-use super::release::{record, uses};
+use super::finished::{record, uses};
 use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, accounts, cache, hooks, imds, packages, registries, value_files};

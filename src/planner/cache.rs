@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::draft::Draft;
 use super::records::good;
 use super::steps::Steps;
-use super::{accounts, fleet, release};
+use super::{accounts, finished, fleet};
 use crate::fault::Phase;
 use crate::plan::{Action, CacheObject, CachedRelease, layout};
 use crate::planner::runtime::{Kind, Recipe};
@@ -73,11 +73,11 @@ fn cached(draft: &Draft) -> Option<CachedRelease> {
     Some(CachedRelease {
         key,
         release: release.to_owned(),
-        record: release::record(release, layout),
+        record: finished::record(release, layout),
         user: layout.build_user(),
         group: layout.user().to_owned(),
         unit: layout.transient("release-cache"),
-        uses: release::uses(draft),
+        uses: finished::uses(draft),
         rebuilt: layout.rebuilt(),
         leave_out,
         image,

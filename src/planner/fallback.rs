@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::finished::aside;
 use super::records::{self, good_of};
-use super::release::aside;
 use super::running::ensure_running;
 use super::steps::Steps;
 use super::{beside, environment, health, process_units};

@@ -20,6 +20,7 @@ pub mod env;
 mod environment;
 mod evidence;
 mod fallback;
+mod finished;
 mod fleet;
 mod goal;
 mod health;
@@ -41,7 +42,7 @@ mod proxy;
 mod records;
 mod recover;
 mod registries;
-mod release;
+
 mod remember;
 pub mod retry;
 mod running;

@@ -4,9 +4,9 @@
 use super::compared::another;
 use super::draft::Draft;
 use super::environment::BACK;
+use super::finished::{aside, record};
 use super::kept;
 use super::records::{good, listened};
-use super::release::{aside, record};
 use super::remember::prune;
 use super::steps::Steps;
 use super::{beside, cache, candidate, evidence, fallback, image, process_units, signal, switch};

@@ -103,7 +103,7 @@ pub fn labels(steps: &mut Steps, draft: &Draft) {
     let action = RestoreLabels {
         paths,
         unit: layout.transient("labels"),
-        done_by: super::release::record(release, layout),
+        done_by: super::finished::record(release, layout),
     };
     steps
         .add("labels", "systemd may execute what the build made", Action::RestoreLabels(action))

@@ -7,7 +7,7 @@ use crate::plan::{Action, Goal, Plan, Step};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, compared, fleet, hooks, image, imds, release, remember, signal, site, watch,
+    accounts, ahead, build, compared, finished, fleet, hooks, image, imds, remember, signal, site, watch,
 };
 use crate::secret::Redaction;
 
@@ -81,7 +81,7 @@ fn give_up(draft: &Draft) -> Vec<Step> {
 pub fn discard(draft: &Draft) -> Steps {
     let mut steps = Steps::default();
     let release = draft.release().to_owned();
-    let record = release::record(&release, &draft.layout);
+    let record = finished::record(&release, &draft.layout);
     let discard = Action::DiscardUnfinished { release, record };
     steps.add("discard", "an incomplete release cannot be used", discard).within(Phase::Tidy);
     steps
