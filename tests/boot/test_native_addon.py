@@ -1,4 +1,5 @@
-"""An addon in C is compiled while the service is installed: by node-gyp with Node's headers, where there is a compiler."""
+"""An addon in C is compiled while the service is installed: by node-gyp with Node's headers, where there is a compiler. The headers
+are those that were installed with Node; where there are none, node-gyp downloads them."""
 
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.variants
 ADDON = Path(__file__).parent / "addon"
 # Those that its manifest asks for. They are on the machine before it boots, as in an AMI: to install them takes a minute.
 COMPILER = ["g++", "make", "python3"]
+INCLUDE = f"/usr/local/lib/nodejs/node-v{image.NODE[0]}/include"
 HEADERS = [f"node-v{image.NODE[0]}-headers.tar.gz", "SHASUMS256.txt"]
 MIRROR = "https://mirror.acme.test/node"
 
@@ -38,8 +40,16 @@ class TestWithACompiler:
         (packages,) = [step["outcome"] for step in status(machine)[1]["steps"] if step["id"] == "packages"]
         assert packages == "unchanged", "they were not in the layer"
 
-    def test_the_headers_and_their_checksum_came_from_node_s_own_site(self, shared, machine):  # noqa: F811
+    def test_the_headers_beside_node_were_used(self, shared, machine):  # noqa: F811
+        assert asked(shared) == [], "node-gyp downloaded headers"
+
+    def test_the_headers_and_their_checksum_come_from_node_s_own_site_where_node_has_none(self, shared, machine):  # noqa: F811
+        machine.check(["rm", "-r", INCLUDE])
+        shared.repo(SERVICE).commit("test", {"note": "no headers"})
+        updated = machine.run(["bootagent", "run", "--update"], timeout=180)
+        assert updated.code == 0, updated.stderr
         assert asked(shared) == [("nodejs.org", name, 200) for name in HEADERS]
+        assert machine.http("http://127.0.0.1:3000/").body == "42"
 
     def test_headers_that_do_not_arrive_whole_are_not_compiled_with(self, shared, machine):  # noqa: F811
         good = releases(machine)
@@ -75,6 +85,6 @@ class TestWithoutACompiler:
         assert machine.run(["sh", "-c", "command -v make || command -v g++ || command -v cc"]).code != 0
         said = assert_failed(machine, run(machine), 1, "E-INSTALL-FAILED", "needs make: Error: not found: make")
         assert 'packages = ["g++", "make", "python3"]' in said["last_run"]["error"]["remedy"], said
-        assert asked(shared) == [("nodejs.org", name, 200) for name in HEADERS], "it failed for want of something else"
+        assert asked(shared) == [], "node-gyp downloaded headers"
         assert releases(machine) == [] and leftovers(machine) == []
         assert not machine.exists(f"/etc/systemd/system/{SERVICE}.service")

@@ -217,11 +217,18 @@ fn package_in(module: &str) -> &str {
     module.match_indices('/').nth(parts - 1).map_or(module, |(at, _)| &module[..at])
 }
 
+/// For a build that does not say which variable it lacks.
+const OF_A_BUILD: &str = "builds do not get the secret: if the variable that it lacks is public, add it to env.values in bootagent.toml; if secret, let the service read it when it starts; then: bootagent update";
+
 fn variable(reason: &str, of: Of) -> Option<String> {
     const MOST: usize = 8;
     let names = reason::variables(reason);
-    if names.is_empty() || !is_about_variables(reason) {
+    if !is_about_variables(reason) {
         return None;
+    }
+    if names.is_empty() {
+        let is_of_a_build = of == Of::Command && reason.to_lowercase().contains("environment variable");
+        return is_of_a_build.then(|| OF_A_BUILD.to_owned());
     }
     let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
     let names = names[..names.len().min(MOST)].join(", ");
@@ -249,6 +256,7 @@ fn is_about_variables(reason: &str) -> bool {
         "must be set",
         "unset",
         "not provided",
+        "not been set",
     ]) && !lower.starts_with("referenceerror")
         && (says(&["environment", "env ", "env.", "variable", "config"]) || lower.contains("\"path\""))
 }
@@ -334,6 +342,9 @@ mod tests {
             "builds do not get the secret",
         );
         has("Missing environment variables:\nA_B: text\nC_D", Of::Service, "add A_B, C_D to");
+        let nameless = "Error: No connection string. Perhaps an environment variable has not been set?";
+        has(nameless, Of::Command, "builds do not get the secret");
+        assert_eq!(remedy(nameless, Of::Service), None);
     }
 
     #[test]

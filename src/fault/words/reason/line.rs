@@ -151,6 +151,7 @@ fn is_specific(text: &str) -> bool {
         &["ERROR [ExceptionHandler]"],
         &["Failed to load next.config"],
         &["do not have the required package(s) installed"],
+        &["Failed to fetch ", " from Google Fonts"],
         &["did not initialize yet"],
     ];
     const BEGINNINGS: [&str; 5] =

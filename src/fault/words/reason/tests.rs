@@ -97,6 +97,11 @@ fn compilers_and_bundlers() {
         "Module not found: Can't resolve 'left-pad' (./app/page.js)",
     );
     command(
+        "Failed to compile.\n\nsrc/app/layout.tsx\n`next/font` error:\nFailed to fetch `Geist` from Google Fonts.\n\n\
+         > Build failed because of webpack errors",
+        "Failed to fetch `Geist` from Google Fonts.",
+    );
+    command(
         "Failed to compile.\n\n./app/page.tsx:5:7\nType error: Type 'string' is not assignable to type 'number'.\n\n  3 | x",
         "Type error: Type 'string' is not assignable to type 'number'. (./app/page.tsx:5:7)",
     );

@@ -115,6 +115,7 @@ fn archived(version: &Version, platform: &str, inputs: &RecipeInputs) -> Node {
     Node {
         bin: path.join("bin"),
         npm: path.join("bin"),
+        has_headers: false,
         archive: Some(Archive {
             runtime: "node".to_owned(),
             version: version.clone(),

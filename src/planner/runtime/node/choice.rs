@@ -125,7 +125,8 @@ pub fn chosen(
 fn choose(request: &Request, inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Node, Unmet> {
     if let Some(node) = installed(request, inputs.facts)? {
         let bin = node.bin().to_owned();
-        return Ok(Node { version: node.version.clone(), npm: bin.clone(), bin, archive: None });
+        let has_headers = node.has(HEADERS);
+        return Ok(Node { version: node.version.clone(), npm: bin.clone(), bin, has_headers, archive: None });
     }
     if archive::allowed(inputs.archives).allowed {
         return archive::choose(request, inputs, notes);
@@ -147,6 +148,9 @@ fn remedied(unmet: Unmet, request: &Request) -> Unmet {
         other => other,
     }
 }
+
+/// What the survey calls the headers that were installed together with a Node.
+pub const HEADERS: &str = "headers";
 
 /// An installed Node without npm beside it does not count: the build needs npm.
 fn installed<'a>(request: &Request, facts: &'a Facts) -> Result<Option<&'a Installed>> {

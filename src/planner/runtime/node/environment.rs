@@ -42,8 +42,17 @@ pub fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String>
 
 /// Variables of install and build commands. Node's own dependencies of a build are installed although NODE_ENV says
 /// "production", as it does in the builds of Heroku, Render and Railway: each manager is told so by a flag.
-pub fn build(inputs: &RecipeInputs, root: &Source, selected: &Selected) -> BTreeMap<String, String> {
+pub fn build(
+    inputs: &RecipeInputs,
+    root: &Source,
+    selected: &Selected,
+    node: &Node,
+) -> BTreeMap<String, String> {
     let mut environment = tools(inputs.layout);
+    if let Some(prefix) = node.bin.parent().filter(|_| node.has_headers) {
+        // Else node-gyp downloads the headers: one more site on which a boot would depend.
+        environment.insert("npm_config_nodedir".to_owned(), prefix.display().to_string());
+    }
     let cache = inputs.layout.cache().join(selected.manager.cache).display().to_string();
     let own = selected.manager.variables.iter();
     environment.extend(own.map(|(name, value)| ((*name).to_owned(), value.replace("{cache}", &cache))));

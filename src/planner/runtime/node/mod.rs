@@ -87,7 +87,7 @@ pub static NODE: Runtime = Runtime {
         versions: &[("/usr/local/lib/nodejs", ""), ("/opt", "node")],
         asked: "--version",
         prints: "v",
-        beside: &[("npm", &["npm"])],
+        beside: &[("npm", &["npm"]), (choice::HEADERS, &["../include/node/node_version.h"])],
     }],
     table: Table { name: "node", keys: &[VERSION, installer::KEY] },
     archives: &[ArchiveNames {
@@ -207,6 +207,9 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let has = |path: &str| source.has(path);
     let of_start = start::Project { package: &package, workspaces: &workspaces, has: &has };
     notes.extend(start::unbuilt::note(source, manifest, &of_start, &chosen, builds));
+    let built: Vec<&str> =
+        work.iter().filter(|work| work.name.starts_with("build")).map(|work| work.line.as_str()).collect();
+    notes.extend(start::migrating::note(manifest, &of_start, &built));
     let migrate = manifest
         .migrate
         .iter()
@@ -218,7 +221,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));
     let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
     let mut defaults = chosen.defaults.clone();
-    let mut build_environment = environment::build(inputs, root, &selected);
+    let mut build_environment = environment::build(inputs, root, &selected, &node);
     let found = chosen.site.take();
     let mut site = None;
     if let Some(found) = found {

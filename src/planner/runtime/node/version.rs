@@ -24,6 +24,8 @@ pub struct Node {
     pub bin: std::path::PathBuf,
     /// Directory of the npm that is used: the same, unless the commit names a version of npm.
     pub npm: std::path::PathBuf,
+    /// Whether its headers are installed beside it: node-gyp needs them to compile an addon.
+    pub has_headers: bool,
     /// The archive to install. `None` if it is installed.
     pub archive: Option<Archive>,
 }

@@ -3,7 +3,7 @@
 
 use nodejs_semver::{Range, Version};
 
-use super::rows::{BUN, Manager, NPM, PNPM, YARN_BERRY};
+use super::rows::{BUN, Manager, NPM, PNPM, YARN_BERRY, YARN_CLASSIC};
 use crate::facts::Source;
 use crate::planner::runtime::node::package::Package;
 use crate::planner::runtime::tool_files::{self, Said};
@@ -40,7 +40,8 @@ pub fn requested(manager: &Manager, usual: &str, source: &Source, package: &Pack
             }
             let known = if manager.name == PNPM.name { PNPM_VERSIONS } else { &[] };
             let version = known.iter().find(|version| fits(version) && reads(manager, usual, version));
-            version.map(|version| ((*version).to_owned(), false))
+            let version = version.map(|version| ((*version).to_owned(), false));
+            version.or_else(|| lowest(manager, &range))
         }
         None => None,
     };
@@ -55,7 +56,15 @@ pub fn requested(manager: &Manager, usual: &str, source: &Source, package: &Pack
 }
 
 /// The versions of pnpm whose checksums are known, the oldest first.
-const PNPM_VERSIONS: &[&str] = &["7.33.7", "8.15.9", "9.15.9", "10.34.8"];
+const PNPM_VERSIONS: &[&str] = &["7.33.7", "8.15.9", "9.15.9", "10.34.8", "11.28.10"];
+
+/// The lowest version of a range: the only one that is known without asking the registry, and the same on each machine. Of the
+/// managers that refuse a project whose `engines` they do not fit.
+fn lowest(manager: &Manager, range: &Range) -> Option<(String, bool)> {
+    let refuses = manager.name == PNPM.name || manager.package == YARN_CLASSIC.package;
+    let lowest = range.min_version().filter(|version| refuses && !version.is_prerelease())?;
+    Some((lowest.to_string(), true))
+}
 
 /// What the commit says about this manager's version. Exact versions of version managers before ranges.
 fn requests(manager: &Manager, source: &Source, package: &Package) -> Vec<(String, String)> {
@@ -118,7 +127,6 @@ fn reads(manager: &Manager, usual: &str, version: &str) -> bool {
 mod tests {
     use super::*;
     use crate::facts::testing::source;
-    use crate::planner::runtime::node::manager::rows::YARN_CLASSIC;
     use crate::planner::runtime::node::package;
 
     fn of(manager: &Manager, usual: &str, files: &[(&str, &str)], json: &str) -> Requested {
@@ -134,6 +142,9 @@ mod tests {
             (&PNPM, "10.34.8", &[], r#"{"engines": {"pnpm": "^9"}}"#, "9.15.9", false, "engines"),
             (&PNPM, "8.15.9", &[], r#"{"engines": {"pnpm": ">=9"}}"#, "9.15.9", false, "engines"),
             (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "9.4.0"}}"#, "9.4.0", true, "engines"),
+            (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "^11"}}"#, "11.28.10", false, "engines"),
+            (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "11.5.x"}}"#, "11.5.0", true, "engines"),
+            (&YARN_CLASSIC, "1.22.22", &[], r#"{"engines": {"yarn": "~1.19"}}"#, "1.19.0", true, "engines"),
             (
                 &PNPM,
                 "9.15.9",
@@ -201,7 +212,7 @@ mod tests {
         for (manager, usual, json) in [
             (&PNPM, "9.15.9", r#"{"engines": {"pnpm": "^8"}}"#),
             (&PNPM, "9.15.9", r#"{"engines": {"pnpm": "8.1.0"}}"#),
-            (&PNPM, "10.34.8", r#"{"engines": {"pnpm": ">=99"}}"#),
+            (&PNPM, "10.34.8", r#"{"engines": {"pnpm": "<7"}}"#),
             (&YARN_BERRY, "4.12.0", r#"{"engines": {"yarn": "1.22.19"}}"#),
             (&YARN_BERRY, "4.12.0", r#"{"engines": {"yarn": "3.x"}}"#),
             (&YARN_CLASSIC, "1.22.22", r#"{"engines": {"yarn": "4.1.0"}}"#),

@@ -100,6 +100,15 @@ pub fn is_migration(line: &str) -> bool {
             && of_script.iter().any(|name| name.contains("migrat"))
 }
 
+/// Whether a command changes a database's schema: `prisma migrate deploy`, and not `prisma generate`.
+pub fn migrates(line: &str) -> bool {
+    let Some(words) = Words::of(line) else { return false };
+    let (_, at) = assignments(&words, 0);
+    let at = if matches!(words.text(at), "npx" | "pnpx" | "bunx") { at + 1 } else { at };
+    let rest = [words.text(at + 1), words.text(at + 2)];
+    MIGRATIONS.contains(&words.text(at)) && rest.iter().any(|word| word.contains("migrat") || *word == "push")
+}
+
 /// What is known of scripts, by workspace and name. Without it, scripts that call the next one twice take exponential time.
 #[derive(Default)]
 pub struct Builders(BTreeMap<(Option<String>, String), bool>);

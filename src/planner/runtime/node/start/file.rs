@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn a_file_name_is_one_word_of_the_line() {
         let bin = PathBuf::from("/n");
-        let node = Node { version: "22.0.0".to_owned(), npm: bin.clone(), bin, archive: None };
+        let node =
+            Node { version: "22.0.0".to_owned(), npm: bin.clone(), bin, has_headers: false, archive: None };
         let runner = Runner { node: &node, packages: Packages::Directory, manager: "npm", is_bun: false };
         let line = |path: &str| started(path, &Package::default(), &runner);
         for (path, whole) in [

@@ -8,6 +8,7 @@ mod file;
 mod framework;
 mod frontend;
 mod line;
+pub mod migrating;
 mod nx;
 mod parts;
 mod project;
@@ -166,7 +167,7 @@ pub fn choose(
         }
         match by_file(inputs, package, runner)? {
             Some(found) => found,
-            None => return Err(no_start(package, source).into()),
+            None => return Err(no_start(package, workspaces, source).into()),
         }
     };
     let resolved = line::resolve(&line, &project)?;

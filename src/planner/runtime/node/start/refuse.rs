@@ -5,6 +5,7 @@ use super::word::program;
 use crate::error::{Code, Error};
 use crate::facts::Source;
 use crate::planner::runtime::node::package::Package;
+use crate::planner::runtime::node::workspace::Workspaces;
 use crate::planner::runtime::procfile;
 use crate::secret::excerpt;
 
@@ -64,7 +65,7 @@ pub fn several_processes(procfile: &str) -> Option<Error> {
 /// Scripts of services that have no `start`.
 const OTHER_SCRIPTS: &[&str] = &["serve", "server", "worker", "bot", "web", "api", "run"];
 
-pub fn no_start(package: &Package, source: &Source) -> Error {
+pub fn no_start(package: &Package, workspaces: &Workspaces, source: &Source) -> Error {
     let scripts: Vec<&str> = package.scripts.keys().map(String::as_str).collect();
     let scripts = match scripts.is_empty() {
         true => String::new(),
@@ -91,7 +92,22 @@ pub fn no_start(package: &Package, source: &Source) -> Error {
             format!("add start = \"{line}\" (or the service's start command) to bootagent.toml")
         }
     };
+    let remedy = match workspace_with_bin(workspaces) {
+        Some(directory) => format!(
+            "if {directory} is the service, add directory = {} to bootagent.toml: its package.json has a bin; else {remedy}",
+            procfile::in_toml(directory)
+        ),
+        None => remedy,
+    };
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
+}
+
+/// The workspace that has a command, such as `packages/cli`. Of several the one that uses most of the others.
+fn workspace_with_bin(workspaces: &Workspaces) -> Option<&str> {
+    let with_bin = workspaces.iter().filter(|(_, package)| package.bin.is_some());
+    with_bin
+        .map(|(directory, _)| directory)
+        .max_by_key(|directory| workspaces.with_dependencies(directory).len())
 }
 
 #[cfg(test)]
