@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::choice;
 use super::node::NODE;
 use super::python::PYTHON;
-use super::recipe::{Kind, Need, Recipe, RecipeInputs, Runtime, Starts, Work};
+use super::recipe::{Kind, Need, Recipe, RecipeInputs, Runtime, Starts};
+use super::root_install::is_removal;
 use super::static_site::STATIC;
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
@@ -75,10 +76,6 @@ fn recipe(inputs: &RecipeInputs, first: &BuildFirst, service: &Recipe) -> Result
     recipe.needs.retain(|need| !matches!((&recipe.kind, need), (Kind::Site(_), Need::Packages(_))));
     recipe.notes.iter_mut().for_each(|note| *note = format!("{directory}: {note}"));
     Ok(recipe.moved(Some(directory)))
-}
-
-fn is_removal(work: &Work) -> bool {
-    matches!(work.name.as_str(), "prune-dependencies" | "remove-packages")
 }
 
 fn nothing(directory: &str, why: &str) -> Error {

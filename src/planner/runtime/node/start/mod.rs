@@ -18,6 +18,7 @@ mod rewritten;
 mod runner;
 mod script;
 mod standalone;
+mod sveltekit;
 pub mod unbuilt;
 mod variables;
 mod watcher;
@@ -150,7 +151,7 @@ pub fn choose(
     } else if let Some(found) = script::by_script(&project, None, framework, source)? {
         found
     } else if let Some(framework) = framework.filter(|_| !source.has("nx.json")) {
-        (framework.start.to_owned(), format!("{}: its usual build", framework.name))
+        sveltekit::start(framework, source, &mut notes)
     } else if let Some(found) = in_one_workspace(&project, source, runner.manager)? {
         found
     } else if package.scripts.contains_key("preview") {
