@@ -19,6 +19,9 @@ pub struct Facts {
     /// The machine has nft, which the firewall rules of `imds.users` need.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nft: bool,
+    /// The machine has no bundle of CA certificates.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_certificates: bool,
     /// An earlier run loaded those rules.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imds_rules: bool,

@@ -19,6 +19,7 @@ use crate::machine::process::units::{self, UnitState};
 use crate::machine::service::hooks;
 use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
+use crate::machine::web::trust;
 use crate::plan::layout::{self, Layout};
 
 /// `wanted`: the programs to look for, and where.
@@ -35,6 +36,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         machine,
         installed: is_installed(),
         nft: imds_rules::is_nft_there(),
+        no_certificates: trust::is_without(),
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
         swap: files::exists(&layout::unit_file(layout::SWAP_UNIT))?,
         journal: files::exists(Path::new(layout::JOURNAL_LIMIT))?,

@@ -60,7 +60,7 @@ use show::printable;
 pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
-pub use tool::{Evaluation, InstallTool};
+pub use tool::{Evaluation, FileHash, InstallTool, Sha2};
 pub use upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
 pub use watch::{HealthWatch, SecretsWatch, Watch};

@@ -256,6 +256,9 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             let files = tool.files.iter().map(|(name, text)| format!("{name} ({} bytes)", text.len()));
             line(format!("from files that bootagent ships: {}", files.collect::<Vec<_>>().join(", ")));
             line("may write: the new directory and a private /tmp".to_owned());
+            if let Some(FileHash { file, algorithm, hex, by }) = &tool.file_hash {
+                line(format!("{file} must have the {} {hex} ({by})", algorithm.name()));
+            }
             for (name, value) in &tool.environment {
                 line(format!("{name}={}", printable(value)));
             }

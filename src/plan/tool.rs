@@ -22,6 +22,53 @@ pub struct InstallTool {
     pub environment: BTreeMap<String, String>,
     pub path: PathBuf,
     pub unit: String,
+    /// What one file must be, after the installation and before it gets its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_hash: Option<FileHash>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileHash {
+    /// Relative to the tool's directory.
+    pub file: String,
+    pub algorithm: Sha2,
+    /// In lower case.
+    pub hex: String,
+    /// What names the hash, for errors.
+    pub by: String,
+}
+
+/// The algorithms of SHA-2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sha2 {
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Sha2 {
+    pub const ALL: [Sha2; 4] = [Sha2::Sha224, Sha2::Sha256, Sha2::Sha384, Sha2::Sha512];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Sha2::Sha224 => "sha224",
+            Sha2::Sha256 => "sha256",
+            Sha2::Sha384 => "sha384",
+            Sha2::Sha512 => "sha512",
+        }
+    }
+
+    /// Of a hash, in bytes.
+    pub fn length(self) -> usize {
+        match self {
+            Sha2::Sha224 => 28,
+            Sha2::Sha256 => 32,
+            Sha2::Sha384 => 48,
+            Sha2::Sha512 => 64,
+        }
+    }
 }
 
 /// A plan shows the files' lengths only: a lockfile is long, and the same in every plan.

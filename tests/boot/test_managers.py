@@ -92,3 +92,30 @@ class TestEachManager:
         machine, failed = booted(registry, binary, project(manager, **NODE_MODULES, **{"package.json": json.dumps(stale)}))
         assert_failed(machine, failed, 78, "E-LOCKFILE-STALE", manager.partition("-")[0])
         assert releases(machine) == []
+
+
+class TestAHash:
+    """`packageManager` with the hash that corepack wrote: of yarn's program, and of pnpm's archive."""
+
+    YARN = "yarn@3.2.3+sha224.953c8233f7a92884eee2de69a1b92d1f2ec1655e66d08071ba9a02fa"
+    PNPM = "pnpm@8.6.0+sha224.d6e460ea5adba895e4002d26532036854ba9fa659302f68929e1c65d"
+    SERVER = 'require("http").createServer((_, response) => response.end("up")).listen(process.env.PORT);\n'
+
+    def test_a_program_with_it_is_taken_and_no_other(self, registry, binary):
+        def of(manager: str) -> dict[str, str]:
+            return {"package.json": json.dumps({"name": "sample", "packageManager": manager}), "server.js": self.SERVER}
+
+        registry.npm.carry(npm_packages.ensure(HERE / "others-lock.json"))
+        machine, failed = booted(registry, binary, of(self.YARN[:-1] + "b"))
+        assert_failed(machine, failed, 78, "E-DEPENDENCY-ALTERED", "yarn.js", "packageManager")
+        assert not machine.exists("/opt/bootagent/runtimes/yarn")
+        registry.repo(SERVICE).commit("test", of(self.PNPM[:-1] + "e"))
+        assert_failed(machine, machine.run(["bootagent", "run"], timeout=120), 78, "E-DEPENDENCY-ALTERED")
+        assert not machine.exists("/opt/bootagent/runtimes/pnpm")
+        for manager in (self.YARN, self.PNPM):
+            registry.repo(SERVICE).commit("test", of(manager))
+            done = machine.run(["bootagent", "run", "--update"], timeout=120)
+            assert done.code == 0, done.stderr
+            name, _, version = manager.partition("+")[0].partition("@")
+            program = machine.check(["sh", "-c", f"echo /opt/bootagent/runtimes/{name}/*/node_modules/.bin/{name}"]).strip()
+            assert machine.check([program, "--version"]).strip() == version

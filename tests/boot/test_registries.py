@@ -9,7 +9,7 @@ from looks import SERVICE, ask, current, leftovers, process, shared, wait_until_
 from python_services import POLICY as PYPI_MIRROR
 from python_services import with_uv, with_venv, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
-from test_managers import HERE, NODE_MODULES, project
+from test_managers import HERE, NODE_MODULES, PACKAGE, project
 
 import services
 
@@ -199,7 +199,8 @@ class TestOtherManagers:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.npm.carry(npm_packages.ensure(HERE / "package-lock.json"))
+        for lockfile in ("package-lock.json", "others-lock.json"):
+            shared.npm.carry(npm_packages.ensure(HERE / lockfile))
         shared.npm.private, shared.npm.token = ("ms", "isarray"), TOKEN
         tokens(shared, NPM_TOKEN=TOKEN)
         shared.repo(SERVICE).commit("test", project("yarn-classic", **{"bootagent.toml": cls.BRIEF}))
@@ -219,7 +220,14 @@ class TestOtherManagers:
     def test_yarn_classic(self, shared, machine):  # noqa: F811
         self.installed(shared, machine)
 
-    @pytest.mark.parametrize(("manager", "more"), [("yarn-berry", NODE_MODULES), ("pnpm", {}), ("bun", {})])
+    # pnpm reads other variables since its version 11, and no token of the project's own .npmrc.
+    PNPM_11 = {"package.json": json.dumps(PACKAGE | {"packageManager": "pnpm@11.28.11"}), ".npmrc": NPMRC}
+
+    @pytest.mark.parametrize(
+        ("manager", "more"),
+        [("yarn-berry", NODE_MODULES), ("pnpm", {}), ("pnpm", PNPM_11), ("bun", {})],
+        ids=["yarn-berry", "pnpm", "pnpm-11", "bun"],
+    )
     def test_another_manager(self, shared, machine, manager, more):  # noqa: F811
         shared.repo(SERVICE).git("update-ref", "-d", "refs/heads/test")
         shared.repo(SERVICE).commit("test", project(manager, **more, **{"bootagent.toml": self.BRIEF}))

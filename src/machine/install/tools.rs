@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA224, SHA256, SHA384, SHA512, digest};
+use data_encoding::HEXLOWER;
+
 use super::{diagnose, runtimes};
 use crate::error::Result;
 use crate::fault::{Fault, Phase};
@@ -12,7 +15,7 @@ use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::process::{journal, units};
 use crate::machine::{Check, blocking, now};
-use crate::plan::{InstallTool, Mode, Owner, layout};
+use crate::plan::{FileHash, InstallTool, Mode, Owner, Sha2, layout};
 
 /// Where the directory of the installation is mounted for it.
 const MOUNT: &str = "/mnt/tool";
@@ -32,7 +35,33 @@ pub async fn install(tool: &InstallTool) -> Result<()> {
     blocking(move || prepare(&prepared)).await?;
     run(tool).await?;
     let done = tool.clone();
-    blocking(move || runtimes::finish(&done.name, &done.path)).await
+    blocking(move || {
+        if let Some(hash) = &done.file_hash {
+            verify(&done, hash)?;
+        }
+        runtimes::finish(&done.name, &done.path)
+    })
+    .await
+}
+
+/// The unit has ended, and no other user reaches the tree: the file stays what is read here.
+fn verify(tool: &InstallTool, hash: &FileHash) -> Result<()> {
+    let doing = || format!("verifying {} of {} {}", hash.file, tool.name, tool.version);
+    let Some(text) = files::read(&runtimes::unfinished_tree().join(&hash.file))? else {
+        return Err(Fault::PackageAltered.error(doing(), "the installation left no such file"));
+    };
+    let algorithm = match hash.algorithm {
+        Sha2::Sha224 => &SHA224,
+        Sha2::Sha256 => &SHA256,
+        Sha2::Sha384 => &SHA384,
+        Sha2::Sha512 => &SHA512,
+    };
+    let found = HEXLOWER.encode(digest(algorithm, &text).as_ref());
+    if found == hash.hex {
+        return Ok(());
+    }
+    let cause = format!("its {} is {found}, and {} says {}", hash.algorithm.name(), hash.by, hash.hex);
+    Err(Fault::PackageAltered.error(doing(), cause))
 }
 
 fn prepare(tool: &InstallTool) -> Result<()> {

@@ -26,6 +26,11 @@ const BUNDLES: [&str; 5] = [
 /// In bytes. Mozilla's bundle has a quarter of this.
 const LARGEST: u64 = 1 << 20;
 
+/// Whether the machine has no CA bundle in any of these places.
+pub fn is_without() -> bool {
+    BUNDLES.iter().all(|path| !Path::new(path).exists())
+}
+
 /// rustls with aws-lc, and the trusted certificates.
 pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
     Ok(TlsConfig::builder()

@@ -45,13 +45,6 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
             let below = below_the_root(inputs.source, &files);
             let files = files.join(" or ");
             let cause = format!("there is no {files}, and no bootagent.toml that names a runtime");
-            let other = OTHER_FORMS.iter().find(|path| inputs.source.has(path));
-            if let Some(path) = other {
-                let cause = format!("{cause}; {path} is not read");
-                return Err(unknown(cause).remedy(format!(
-                    "write what {path} has as package.json: npm, yarn and Node itself read no other form"
-                )));
-            }
             let Some(first) = below.first() else { return Err(unknown(cause)) };
             let cause = format!("{cause}; below the root is {}", excerpt(&below.join(", ")));
             Err(unknown(cause).remedy(remedy_below(&inputs.source.in_repository(first))))
@@ -70,9 +63,6 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
         }
     }
 }
-
-/// Forms of package.json that only pnpm reads.
-const OTHER_FORMS: &[&str] = &["package.json5", "package.yaml"];
 
 /// Such files in directories, those nearest to the root first: the service is often in `server/`.
 fn below_the_root<'a>(source: &'a Source, files: &[&str]) -> Vec<&'a str> {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::choice;
 use super::node::NODE;
 use super::python::PYTHON;
-use super::recipe::{Kind, Need, Recipe, RecipeInputs, Runtime, Starts, Work};
+use super::recipe::{Kind, Need, Recipe, RecipeInputs, Runtime, Starts};
+use super::root_install::is_removal;
 use super::static_site::STATIC;
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
@@ -77,10 +78,6 @@ fn recipe(inputs: &RecipeInputs, first: &BuildFirst, service: &Recipe) -> Result
     Ok(recipe.moved(Some(directory)))
 }
 
-fn is_removal(work: &Work) -> bool {
-    matches!(work.name.as_str(), "prune-dependencies" | "remove-packages")
-}
-
 fn nothing(directory: &str, why: &str) -> Error {
     let doing = format!("planning {directory} (build_first in bootagent.toml)");
     Error::new(Code::ManifestInvalid, doing, format!("there is nothing to install or build: {why}"))
@@ -125,6 +122,7 @@ fn named(mut recipe: Recipe, directory: &str, taken: &BTreeSet<String>) -> Recip
 
 #[cfg(test)]
 mod tests {
+    use super::super::recipe::Work;
     use super::*;
 
     fn named_after(directories: &[&str]) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
 //! messages of its tools are mapped to faults in `fault/words`.
 
+mod certificates;
 mod choice;
 mod command;
 pub mod compose;
@@ -19,6 +20,7 @@ mod node;
 mod procfile;
 mod python;
 mod recipe;
+mod root_install;
 mod shell;
 pub mod site;
 mod static_site;
@@ -57,9 +59,12 @@ const ALL: &[&Runtime] = &[
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit, and those of the
 /// directories that are built before it.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
-    let recipe = choice::recipe(ALL, inputs)?.moved(inputs.source.directory());
-    let first = first::recipes(inputs, &recipe)?;
-    Ok(Recipe { first, ..recipe })
+    let mut recipe = choice::recipe(ALL, inputs)?.moved(inputs.source.directory());
+    let mut first = first::recipes(inputs, &recipe)?;
+    root_install::once(&mut first.iter_mut().chain([&mut recipe]).collect::<Vec<_>>());
+    let mut recipe = Recipe { first, ..recipe };
+    certificates::add(inputs, &mut recipe);
+    Ok(recipe)
 }
 
 /// Whether a service with this manifest of the operator needs no repository: a database server, and containers whose images

@@ -12,6 +12,7 @@ use super::compose::project::Project;
 use super::container::Container;
 use super::data_host::server::DataHost;
 use super::directory::Directory;
+use super::root_install::RootInstall;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -163,6 +164,8 @@ pub struct Recipe {
     pub stores_uploads: Option<&'static str>,
     /// Directories of the release that the service writes to, although the manifest does not name them.
     pub writes: Vec<String>,
+    /// Of an installation by convention in the repository's root, which other directories may share.
+    pub(super) root_install: Option<RootInstall>,
     pub kind: Kind,
     pub notes: Vec<String>,
 }
@@ -253,6 +256,7 @@ impl Recipe {
             caches: Vec::new(),
             stores_uploads: None,
             writes: Vec::new(),
+            root_install: None,
             kind,
             notes: Vec::new(),
         }

@@ -65,7 +65,7 @@ const PROGRAMS: &[&str] =
     &[".py", ".php", ".rb", ".go", ".rs", ".java", ".cs", ".pl", ".ex", ".sh", ".ts", ".env"];
 
 fn detect(source: &Source) -> Option<Claim> {
-    if source.has("package.json") {
+    if node::package_file(source).is_some() {
         return None;
     }
     if source.has(STATICFILE) {
@@ -80,7 +80,7 @@ fn detect(source: &Source) -> Option<Claim> {
 }
 
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
-    if inputs.source.has("package.json") {
+    if node::package_file(inputs.source).is_some() {
         return (node::NODE.recipe)(inputs);
     }
     let manifest = inputs.manifest;

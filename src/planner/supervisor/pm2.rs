@@ -336,6 +336,7 @@ fn tool(app: &App) -> InstallTool {
         environment,
         path: layout::runtime("pm2", &version),
         unit: app.layout.transient("pm2"),
+        file_hash: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A service in a directory that is a workspace of the repository: its packages are installed in the root, by the root's
 //! lockfile, and what it needs of other workspaces is built before it. All else is as if the directory were the root. Pure.
 
+use super::forms;
 use super::manager::LOCKFILES;
 use super::package::{self, Package};
 use super::workspace::{Workspaces, workspaces};
@@ -18,7 +19,7 @@ pub struct Above<'a> {
 /// None if the service has a lockfile of its own, or is not one of the root's workspaces.
 pub fn above(seen: &Source) -> Result<Option<Above<'_>>, Unmet> {
     let (source, Some(directory)) = (seen.whole(), seen.directory()) else { return Ok(None) };
-    if LOCKFILES.iter().any(|path| seen.has(path)) || !source.has("package.json") {
+    if LOCKFILES.iter().any(|path| seen.has(path)) || forms::file(source).is_none() {
         return Ok(None);
     }
     let package = package::package(source)?;

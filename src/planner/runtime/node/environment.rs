@@ -21,6 +21,9 @@ pub fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String>
         set("NODE_USE_ENV_PROXY", "1");
         set("YARN_HTTP_PROXY", proxy.as_str());
         set("YARN_HTTPS_PROXY", proxy.as_str());
+        // Since its version 11 pnpm reads no variable of npm's, and a `.npmrc` of the repository overrides `HTTPS_PROXY`.
+        set("pnpm_config_https_proxy", proxy.as_str());
+        set("pnpm_config_noproxy", &network.direct().join(","));
     }
     if let Some(file) = &network.ca_file {
         // Adds to Node's certificates. npm's `cafile` would replace them.
@@ -32,6 +35,7 @@ pub fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String>
         set("YARN_REGISTRY", &format!("{mirror}/"));
         set("YARN_NPM_REGISTRY_SERVER", mirror.as_str());
         set("BUN_CONFIG_REGISTRY", &format!("{mirror}/"));
+        set("pnpm_config_registry", &format!("{mirror}/"));
     }
     if let Some(mirror) = mirrors.get("node") {
         // node-gyp downloads headers from it. npm does not know the settings disturl and dist-url.

@@ -6,8 +6,10 @@ mod archive;
 mod build_scripts;
 mod choice;
 mod environment;
+mod forms;
 mod index;
 mod installer;
+mod json5;
 mod manager;
 mod package;
 mod pattern;
@@ -37,7 +39,9 @@ const PRISMA_SCHEMA: &str = "prisma/schema.prisma";
 /// What says what is installed, by which manager, which Node is asked for, and how the service starts. Of lockfiles only
 /// the beginning, which has the format's version.
 const EVIDENCE: &[&str] = &[
-    "package.json",
+    forms::JSON,
+    forms::OF_PNPM[0],
+    forms::OF_PNPM[1],
     ".nvmrc",
     ".node-version",
     "mise.toml",
@@ -75,6 +79,7 @@ const EVIDENCE: &[&str] = &[
     "vite.config.mjs",
 ];
 
+pub use forms::file as package_file;
 pub use manager::LOCKFILES;
 
 pub static NODE: Runtime = Runtime {
@@ -116,10 +121,10 @@ fn is_range(text: &str) -> bool {
 
 fn detect(source: &Source) -> Option<Claim> {
     let lockfile = manager::LOCKFILES.iter().copied().find(|path| source.has(path));
-    match (source.has("package.json"), lockfile) {
-        (false, _) => None,
-        (true, Some(by)) => Some(Claim { by, weight: Weight::Lockfile }),
-        (true, None) => Some(Claim { by: "package.json", weight: Weight::Package }),
+    match (forms::file(source), lockfile) {
+        (None, _) => None,
+        (Some(_), Some(by)) => Some(Claim { by, weight: Weight::Lockfile }),
+        (Some(by), None) => Some(Claim { by, weight: Weight::Package }),
     }
 }
 
@@ -127,8 +132,12 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
     // Of a record of an older bootagent, which did not read the others, a plan is made without them. Those of front ends
     // are asked for where they matter.
-    let is_required =
-        |path: &&str| !path.contains('/') && *path != NODEMON && !start::FRONTEND_FILES.contains(path);
+    let is_optional = |path: &str| {
+        path == NODEMON
+            || start::FRONTEND_FILES.contains(&path)
+            || forms::OF_PNPM.contains(&path) && source.has(forms::JSON)
+    };
+    let is_required = |path: &&str| !path.contains('/') && !is_optional(path);
     let required: Vec<&str> = EVIDENCE.iter().copied().filter(is_required).collect();
     require_texts(source, &required)?;
     let mut package = package::package(source)?;
@@ -162,6 +171,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
                 || manifest.install.is_some()
                 || selected.lockfile.is_some()
                 || selected.is_exact
+                || package.only_for_pnpm.is_some()
                 || package.engines.contains_key(selected.manager.name) && selected.manager.package.is_some()
                 || is_bun
         });
@@ -203,6 +213,8 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         programs_of_the_root: above.iter().map(|_| "node_modules/.bin".to_owned()).collect(),
         ..Directory::default()
     };
+    let root_install =
+        project.root_install(&work).filter(|_| above.is_some() || source.directory().is_none());
     let builds = work.iter().any(|work| work.name.starts_with("build"));
     let has = |path: &str| source.has(path);
     let of_start = start::Project { package: &package, workspaces: &workspaces, has: &has };
@@ -271,6 +283,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join(selected.manager.cache)],
         stores_uploads: stores_uploads(&package),
         writes: chosen.writes,
+        root_install,
         kind: site.map_or(Kind::Program, Kind::Site),
         is_web: start::is_web(
             chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),

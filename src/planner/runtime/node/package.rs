@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::forms;
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::planner::runtime::shell;
@@ -18,6 +19,8 @@ type Texts = BTreeMap<String, String>;
 
 #[derive(Debug, Default)]
 pub struct Package {
+    /// The file of another form than package.json that describes it. Only pnpm reads it.
+    pub only_for_pnpm: Option<&'static str>,
     pub name: Option<String>,
     pub version: Option<String>,
     pub scripts: Texts,
@@ -130,22 +133,28 @@ fn nodemon_of(object: &Map<String, Value>) -> Nodemon {
     Nodemon { exec: line("exec"), script: line("script") }
 }
 
-/// The package.json of the repository's root.
+/// The package of the repository's root.
 pub fn package(source: &Source) -> Result<Package> {
+    let path = forms::file(source).unwrap_or(forms::JSON);
     let text = source
-        .read("package.json")
-        .map_err(|why| bad("package.json", why.to_owned()).remedy("make it a plain, short text file"))?;
+        .read(path)
+        .map_err(|why| bad(path, why.to_owned()).remedy("make it a plain, short text file"))?;
     let Some(text) = text else {
         let cause = "the manifest has runtime = \"node\", but the repository's root has no package.json";
         return Err(bad("package.json", cause.to_owned())
             .remedy("add a package.json, or remove runtime from bootagent.toml"));
     };
-    parse("package.json", text)
+    parse(path, text)
 }
 
 pub fn parse(path: &str, text: &str) -> Result<Package> {
-    // npm ignores a byte order mark, too.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if forms::is_yaml(path) {
+        let object = forms::of_yaml(text).map_err(|why| {
+            bad(path, format!("{path}: {why}")).remedy("correct it, or write it as package.json")
+        })?;
+        return read(path, &object);
+    }
+    let text = &forms::json(path, text);
     if !text.trim_start().starts_with('{') {
         return Err(bad(path, format!("{path}:1:1: it is not a JSON object")).remedy("npm init writes one"));
     }
@@ -177,6 +186,7 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
     for (name, field) in fields {
         *field = texts(path, name, object.get(name), &mut notes)?;
     }
+    package.only_for_pnpm = forms::OF_PNPM.into_iter().find(|form| path.ends_with(form));
     let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
     package.name = text("name");
     package.version = text("version");
@@ -193,7 +203,8 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
         }
         _ => None,
     };
-    package.is_module = text("type").as_deref() == Some("module");
+    // Node itself looks for `type` in package.json only.
+    package.is_module = text("type").as_deref() == Some("module") && package.only_for_pnpm.is_none();
     package.nodemon = object.get("nodemonConfig").and_then(Value::as_object).map(nodemon_of);
     package.workspaces = workspaces(object.get("workspaces"));
     let pnpm = object.get("pnpm").and_then(Value::as_object);

@@ -14,6 +14,7 @@ use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
 use crate::planner::runtime::command;
 use crate::planner::runtime::recipe::Work;
+use crate::planner::runtime::root_install::RootInstall;
 use crate::secret::excerpt;
 
 pub struct Project<'a> {
@@ -38,6 +39,9 @@ pub struct Project<'a> {
     /// Whether Turborepo builds what a workspace needs, and then itself.
     pub uses_turbo: bool,
 }
+
+const PRUNE: &str = "prune-dependencies";
+const WHY_PRUNED: &str = "only the build needs development dependencies";
 
 /// The commands: install, build, and then removal of development dependencies.
 pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
@@ -109,8 +113,7 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     {
         match project.prune() {
             Some(words) => {
-                let why = "only the build needs development dependencies";
-                add(Phase::Build, "prune-dependencies", why, project.argv(words), &project.line(words));
+                add(Phase::Build, PRUNE, WHY_PRUNED, project.argv(words), &project.line(words));
             }
             None => notes.push(format!(
                 "development dependencies stay installed: {} cannot remove them {}",
@@ -251,8 +254,9 @@ impl Project<'_> {
     /// Of a service in a workspace: the builds of the workspaces that it needs, its own, and what its start line would build.
     fn builds_below(&self) -> Vec<String> {
         let mut builds = self.workspace_builds();
+        let program = if self.own.only_for_pnpm.is_some() { "pnpm" } else { "npm" };
         let built: Vec<String> =
-            self.own.script("build").map(|_| "npm run build".to_owned()).into_iter().collect();
+            self.own.script("build").map(|_| format!("{program} run build")).into_iter().collect();
         builds.extend(self.chosen.builds_besides(&built, self.own, &Workspaces::default()));
         builds.splice(0..0, self.generates_prisma_client.then(|| "prisma generate".to_owned()));
         builds
@@ -266,13 +270,30 @@ impl Project<'_> {
         let workspaces = if self.manifest.build.is_none() { self.workspace_builds() } else { Vec::new() };
         let is_of_the_root = |work: &&Work| match work.phase {
             Phase::Install => self.manifest.install.is_none(),
-            _ => {
-                work.name == "prune-dependencies"
-                    || work.name == "remove-packages"
-                    || workspaces.contains(&work.line)
-            }
+            _ => work.name == PRUNE || work.name == "remove-packages" || workspaces.contains(&work.line),
         };
         work.iter().filter(is_of_the_root).map(|work| work.name.clone()).collect()
+    }
+
+    /// None without an installation by convention, from a lockfile.
+    pub fn root_install(&self, work: &[Work]) -> Option<RootInstall> {
+        let installed = work.iter().find(|work| work.phase == Phase::Install)?;
+        if self.manifest.install.is_some() || self.selected.lockfile.is_none() {
+            return None;
+        }
+        let of = |name: &str, why: &str, phase: Phase, words: &[&str]| Work {
+            name: name.to_owned(),
+            why: why.to_owned(),
+            argv: self.argv(words),
+            line: self.line(words),
+            phase,
+            own_installer: installed.own_installer.clone().filter(|_| phase == Phase::Install),
+        };
+        let prune = self.prune().map(|words| of(PRUNE, WHY_PRUNED, Phase::Build, words));
+        Some(RootInstall {
+            everything: of(&installed.name, &installed.why, Phase::Install, self.manager().everything),
+            prune,
+        })
     }
 
     /// Lines that the release has run before what the start line would build.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::forms;
 use super::package::{self, Package};
 use super::pattern::Patterns;
 use crate::error::Result;
@@ -94,8 +95,10 @@ pub fn workspaces(source: &Source, package: &Package, lines: &[&str]) -> Result<
     }
     let known = source.entries.iter().map(|entry| entry.path.as_str());
     let known = known.chain(source.evidence.keys().chain(source.unread.keys()).map(String::as_str));
-    let known: BTreeSet<&str> = known.filter(|path| path.ends_with("/package.json")).collect();
-    let paths = known.into_iter().filter(|path| is_of_one(path, &mut patterns)).collect();
+    let known: BTreeSet<&str> = known.collect();
+    let is_pnpm = source.has(PNPM);
+    let is_one = |path: &&str| is_of_one(path, is_pnpm, &mut patterns);
+    let paths = known.into_iter().filter(is_one).collect();
     let paths = first(paths, lines, &mut notes);
     if patterns.is_exhausted() {
         notes.push(format!("of the workspaces not all are known: {TOO_MANY}"));
@@ -104,12 +107,14 @@ pub fn workspaces(source: &Source, package: &Package, lines: &[&str]) -> Result<
     let mut found = BTreeMap::new();
     for path in paths {
         if let (Some(text), Some((directory, _))) = (source.text(path), path.rsplit_once('/')) {
-            found.insert(directory.to_owned(), package::parse(path, text)?);
+            // package.json comes first in the alphabet, and with pnpm.
+            found.entry(directory.to_owned()).or_insert(package::parse(path, text)?);
         }
     }
     Ok(Workspaces { packages: found, notes })
 }
 
+const PNPM: &str = "pnpm-workspace.yaml";
 const TOO_MANY: &str = "their patterns are too many for the directories of this repository";
 
 /// Those that are looked into: at most `MOST`, and first those whose directory a line names.
@@ -130,8 +135,8 @@ fn first<'a>(mut paths: Vec<&'a str>, lines: &[&str], notes: &mut Vec<String>) -
 }
 
 /// Whether `apps/web/package.json` belongs to a workspace of `apps/*`.
-fn is_of_one(path: &str, patterns: &mut Patterns) -> bool {
-    let Some(directory) = path.strip_suffix("/package.json") else { return false };
+fn is_of_one(path: &str, is_pnpm: bool, patterns: &mut Patterns) -> bool {
+    let Some(directory) = forms::directory(path, is_pnpm) else { return false };
     // It becomes part of command lines.
     if !directory.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@+".contains(c)) {
         return false;
@@ -141,7 +146,7 @@ fn is_of_one(path: &str, patterns: &mut Patterns) -> bool {
 
 /// The list `packages:` of pnpm-workspace.yaml.
 fn of_pnpm(source: &Source, notes: &mut Vec<String>) -> Vec<String> {
-    let path = "pnpm-workspace.yaml";
+    let path = PNPM;
     let text = source.read(path).map_err(str::to_owned);
     let why = match text.and_then(|text| yaml::top(text.unwrap_or_default())) {
         Ok(mut top) => match top.remove("packages") {

@@ -3,6 +3,7 @@
 //! A manager is a row of data. It is chosen by `packageManager`, else by the lockfile; never by what is installed. Its
 //! version is that of `packageManager`, else what other files request, else the usual one for the lockfile.
 
+mod hash;
 mod rows;
 mod select;
 mod tool;

@@ -107,6 +107,11 @@ pub static PNPM: Manager = Manager {
         // A hard link into the store would let a later build change the files of an older release.
         ("npm_config_package_import_method", "clone-or-copy"),
         ("pnpm_config_package_import_method", "clone-or-copy"),
+        // As npm's: pnpm itself would wait for minutes before the whole installation is repeated.
+        ("pnpm_config_fetch_retries", "5"),
+        ("pnpm_config_fetch_retry_factor", "3"),
+        ("pnpm_config_fetch_retry_maxtimeout", "10000"),
+        ("pnpm_config_fetch_retry_mintimeout", "500"),
     ],
     any_engine: &[("npm_config_engine_strict", "false"), ("pnpm_config_engine_strict", "false")],
 };

@@ -1,5 +1,6 @@
 //! Which package manager a commit is for, and in which version.
 
+use super::hash::Hash;
 use super::rows::{ALL, BUN, Manager, NPM, PNPM, YARN_BERRY, YARN_CLASSIC};
 use super::version::{self, Requested};
 use crate::error::{Code, Error, Result};
@@ -14,8 +15,8 @@ pub struct Selected {
     pub manager: &'static Manager,
     /// Three numbers, perhaps with a pre-release.
     pub version: String,
-    /// SHA-512 of the program's archive, if `packageManager` has it: 128 hexadecimal digits.
-    pub sha512: Option<String>,
+    /// What `packageManager` says of the program.
+    pub hash: Option<Hash>,
     /// Whether the commit names this version, and not only a manager.
     pub is_exact: bool,
     /// None if nothing is locked.
@@ -68,6 +69,14 @@ impl Selected {
 /// managers are an error: one of them is stale, and only a person knows which.
 pub fn selected(source: &Source, package: &Package) -> Result<Selected> {
     let mut selected = by_package_or_lockfile(source, package)?;
+    if let Some(file) = package.only_for_pnpm.filter(|_| selected.manager.name != PNPM.name) {
+        let cause = format!(
+            "only pnpm reads {file}, and the manager is {} ({})",
+            selected.manager.name, selected.origin
+        );
+        let remedy = format!("write {file} as package.json, or commit pnpm-lock.yaml as the only lockfile");
+        return Err(Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy));
+    }
     if selected.manager.package == YARN_BERRY.package {
         let text = source.read(YARN_SETTINGS).map_err(str::to_owned);
         let why = text.and_then(|text| yaml::top(text.unwrap_or_default())).err();
@@ -116,6 +125,7 @@ fn by_package_or_lockfile(source: &Source, package: &Package) -> Result<Selected
                 "yarn" => yarn(source, None),
                 "npm" if lockfile.is_none() && package.is_for_bun() => &BUN,
                 "npm" if lockfile.is_none() && package.engines.contains_key("pnpm") => &PNPM,
+                "npm" if lockfile.is_none() && package.only_for_pnpm.is_some() => &PNPM,
                 _ => manager,
             };
             let origin = lockfile.map_or("no lockfile".to_owned(), str::to_owned);
@@ -123,7 +133,7 @@ fn by_package_or_lockfile(source: &Source, package: &Package) -> Result<Selected
             let chosen = Selected {
                 manager,
                 version: usual.to_owned(),
-                sha512: None,
+                hash: None,
                 is_exact: false,
                 lockfile,
                 origin,
@@ -144,10 +154,11 @@ fn locked(source: &Source) -> Vec<(&'static Manager, &'static str)> {
 }
 
 /// `NAME@VERSION+sha512.HEX`.
+#[derive(Debug)]
 struct Named {
     name: &'static str,
     version: Option<String>,
-    sha512: Option<String>,
+    hash: Option<Hash>,
 }
 
 impl Named {
@@ -161,7 +172,7 @@ impl Named {
         let Some(manager) = known else {
             return Err(bad(format!("it names {}, which is not supported", excerpt(name))));
         };
-        let Some(rest) = rest else { return Ok(Named { name: manager.name, version: None, sha512: None }) };
+        let Some(rest) = rest else { return Ok(Named { name: manager.name, version: None, hash: None }) };
         let (version, hash) =
             rest.split_once('+').map_or((rest, None), |(version, hash)| (version, Some(hash)));
         // The version becomes part of a path and of an address.
@@ -169,9 +180,16 @@ impl Named {
         if !plain || version.len() > 40 {
             return Err(bad(format!("{} is not a version of three numbers", excerpt(rest))));
         }
-        let hex = |hash: &&str| hash.len() == 128 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let sha512 = hash.and_then(|hash| hash.strip_prefix("sha512.")).filter(hex).map(str::to_lowercase);
-        Ok(Named { name: manager.name, version: Some(version.to_owned()), sha512 })
+        let hash = match hash.map(|text| (text, Hash::parse(text))) {
+            Some((text, None)) => {
+                let cause =
+                    format!("{} behind + is not a hash by sha224, sha256, sha384 or sha512", excerpt(text));
+                return Err(bad(cause));
+            }
+            Some((_, hash)) => hash,
+            None => None,
+        };
+        Ok(Named { name: manager.name, version: Some(version.to_owned()), hash })
     }
 }
 
@@ -185,7 +203,7 @@ fn by_name(source: &Source, package: &Package, named: Named, lockfile: Option<&'
     let selected = Selected {
         manager,
         version: named.version.unwrap_or_else(usual),
-        sha512: named.sha512,
+        hash: named.hash,
         is_exact,
         lockfile,
         origin: "packageManager in package.json".to_owned(),
@@ -319,6 +337,29 @@ mod tests {
     }
 
     #[test]
+    fn a_form_of_pnpms_is_for_pnpm_alone() {
+        let of = |files: &[(&str, &str)], text: &str| {
+            selected(&source(files), &package::parse("package.json5", text)?)
+                .map(|chosen| chosen.manager.name)
+        };
+        for (files, text) in [
+            (&[][..], "{/* none */}"),
+            (&[("pnpm-lock.yaml", "")], "{}"),
+            (&[("yarn.lock", ""), ("pnpm-lock.yaml", "")], "{packageManager: 'pnpm@9.1.0',}"),
+        ] {
+            assert_eq!(of(files, text).unwrap(), "pnpm", "{text}");
+        }
+        for (files, text) in [
+            (&[("package-lock.json", "")][..], "{}"),
+            (&[], "{packageManager: 'yarn@4.1.0'}"),
+            (&[], "{scripts: {start: 'bun x.ts'}}"),
+        ] {
+            let error = of(files, text).unwrap_err();
+            assert!(error.to_string().contains("only pnpm reads package.json5"), "{error}");
+        }
+    }
+
+    #[test]
     fn the_linker_of_yarn_is_read_as_yaml() {
         let package = package::parse("package.json", "{}").unwrap();
         let is_pnp = |settings: &str| {
@@ -349,9 +390,22 @@ mod tests {
     fn a_hash_is_taken_and_other_words_than_a_version_are_refused() {
         let hash = "a".repeat(128);
         let named = Named::parse(&format!("pnpm@9.1.0+sha512.{hash}")).unwrap();
-        assert_eq!((named.version.as_deref(), named.sha512), (Some("9.1.0"), Some(hash)));
-        assert_eq!(Named::parse("pnpm@9.1.0+sha224.00").unwrap().sha512, None);
-        for bad in ["pnpm@latest", "pnpm@9", "pnpm@../../x", "pnpm@^9.0.0", "cnpm@1.0.0", "@1.0.0", ""] {
+        assert_eq!(
+            (named.version.as_deref(), named.hash.map(|hash| hash.hex())),
+            (Some("9.1.0"), Some(hash))
+        );
+        for bad in [
+            "pnpm@9.1.0+sha224.00",
+            "pnpm@9.1.0+sha1.aa",
+            "pnpm@9.1.0+",
+            "pnpm@latest",
+            "pnpm@9",
+            "pnpm@../../x",
+            "pnpm@^9.0.0",
+            "cnpm@1.0.0",
+            "@1.0.0",
+            "",
+        ] {
             assert!(Named::parse(bad).is_err(), "{bad}");
         }
     }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::rows::{BUN, Manager};
+use super::rows::{BUN, YARN_BERRY};
 use super::select::Selected;
-use crate::plan::InstallTool;
-use crate::plan::layout;
+use crate::plan::{FileHash, InstallTool, layout};
 use crate::planner::digest::digest;
 use crate::planner::network;
 use crate::planner::runtime::node::environment;
@@ -99,11 +98,13 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
         None if selected.is_exact => "npm",
         None => return None,
     };
-    let files = files(package, manager, selected);
+    let files = files(package, selected, inputs);
+    let file_hash = file_hash(package, selected);
+    let of_a_file = file_hash.iter().map(|hash| hash.hex.as_str());
     let version = format!(
         "v{}-{}",
         selected.version,
-        digest(files.values().map(String::as_str).chain([environment::SHARED_CACHE]))
+        digest(files.values().map(String::as_str).chain(of_a_file).chain([environment::SHARED_CACHE]))
     );
     let path = layout::runtime(manager.name, &version);
     let is_locked = files.contains_key("package-lock.json");
@@ -126,6 +127,7 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
         environment: variables,
         path: path.clone(),
         unit: inputs.layout.transient(manager.name),
+        file_hash,
     };
     let programs = manager.programs.replace("@oven/bun-linux-x64", package);
     let programs = if package == "npm" { "node_modules/.bin".to_owned() } else { programs };
@@ -134,16 +136,21 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
 
 /// package.json and, if the archive's hash is known, the lockfile that pins it. Otherwise npm checks the archive against
 /// what the registry publishes for this version, as corepack does.
-fn files(package: &str, manager: &Manager, selected: &Selected) -> BTreeMap<String, String> {
+fn files(package: &str, selected: &Selected, inputs: &RecipeInputs) -> BTreeMap<String, String> {
     let dependencies = json!({ package: selected.version });
     let root = json!({ "name": "tool", "private": true, "dependencies": dependencies });
     let mut files = BTreeMap::from([("package.json".to_owned(), root.to_string())]);
     if let Some(integrity) = integrity(package, selected) {
-        let mut entry = json!({ "version": selected.version, "integrity": format!("sha512-{integrity}") });
+        let mut entry = json!({ "version": selected.version, "integrity": integrity });
+        if !integrity.starts_with("sha512-")
+            && let Some(entry) = entry.as_object_mut()
+        {
+            entry.insert("resolved".to_owned(), json!(address(package, &selected.version, inputs)));
+        }
         if package != BUN.package.unwrap_or_default()
             && let Some(entry) = entry.as_object_mut()
         {
-            entry.insert("bin".to_owned(), Value::Object(programs(manager, selected)));
+            entry.insert("bin".to_owned(), Value::Object(programs(selected)));
         }
         let packages = json!({
             "": { "name": "tool", "dependencies": dependencies },
@@ -157,7 +164,8 @@ fn files(package: &str, manager: &Manager, selected: &Selected) -> BTreeMap<Stri
 }
 
 /// The programs that npm links, as the package's own package.json names them.
-fn programs(manager: &Manager, selected: &Selected) -> Map<String, Value> {
+fn programs(selected: &Selected) -> Map<String, Value> {
+    let manager = selected.manager;
     let file = match (manager.name, selected.version.split('.').next()) {
         ("yarn", _) => "bin/yarn.js",
         ("npm", _) => "bin/npm-cli.js",
@@ -172,42 +180,35 @@ fn is_native(package: &str, version: &str) -> bool {
     package == "pnpm" && major >= 12
 }
 
-/// In base64. A native program comes in packages of its own, which a hash of the named package does not pin.
+/// As a lockfile has it. A native program comes in packages of its own, which a hash of the named package does not pin.
 fn integrity(package: &str, selected: &Selected) -> Option<String> {
     let pinned = PINNED.iter().find(|(name, version, _)| *name == package && *version == selected.version);
-    let is_native = is_native(package, &selected.version) || selected.manager.name == "bun";
-    let named = selected.sha512.as_deref().filter(|_| !is_native);
-    // packageManager has the hash of yarn's file, and not of the archive that the registry has.
-    let named = named.filter(|_| selected.manager.name != "yarn" || package == "yarn");
-    pinned.map(|(_, _, hash)| (*hash).to_owned()).or_else(|| named.and_then(base64_of_hex))
+    let pinned = pinned.map(|(_, _, hash)| format!("sha512-{hash}"));
+    let named = selected.hash.as_ref().filter(|_| !is_native(package, &selected.version));
+    pinned.or_else(|| Some(named.filter(|_| !is_of_the_program(package))?.integrity()))
 }
 
-fn base64_of_hex(hex: &str) -> Option<String> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
-    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect::<Option<_>>()?;
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let all = three.iter().fold(0u32, |all, byte| all << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let digit = ALPHABET[(all >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= three.len() { char::from(digit) } else { '=' });
-        }
-    }
-    Some(text)
+/// Whether `packageManager` has the hash of the program, and not of the archive that the registry has.
+fn is_of_the_program(package: &str) -> bool {
+    Some(package) == YARN_BERRY.package
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_in_hexadecimal_is_written_in_base64() {
-        for (hex, text) in
-            [("", ""), ("4d", "TQ=="), ("4d61", "TWE="), ("4d616e", "TWFu"), ("fffefd00", "//79AA==")]
-        {
-            assert_eq!(base64_of_hex(hex).as_deref(), Some(text));
-        }
-        assert_eq!(base64_of_hex("xy"), None);
-    }
+fn file_hash(package: &str, selected: &Selected) -> Option<FileHash> {
+    let hash = selected.hash.as_ref().filter(|_| is_of_the_program(package))?;
+    Some(FileHash {
+        file: format!("node_modules/{package}/bin/yarn.js"),
+        algorithm: hash.algorithm,
+        hex: hash.hex(),
+        by: selected.origin.clone(),
+    })
 }
+
+/// Where the registry has the archive. Only with an address npm verifies another algorithm than the registry's own.
+fn address(package: &str, version: &str, inputs: &RecipeInputs) -> String {
+    let registry = inputs.mirrors.get("npm").map_or(REGISTRY, |mirror| mirror.as_str());
+    let name = package.rsplit('/').next().unwrap_or(package);
+    format!("{registry}/{package}/-/{name}-{version}.tgz")
+}
+
+/// npm puts its own registry into the place of this one.
+const REGISTRY: &str = "https://registry.npmjs.org";

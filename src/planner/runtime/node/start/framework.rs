@@ -18,6 +18,7 @@ pub struct Framework {
 }
 
 const NITRO: &str = "node .output/server/index.mjs";
+pub const SVELTEKIT: &str = "SvelteKit";
 const ALL_ADDRESSES: &[(&str, &str)] = &[("HOST", "0.0.0.0")];
 
 /// The more special ones first: a Nest application may use Fastify.
@@ -60,7 +61,7 @@ pub const FRAMEWORKS: &[Framework] = &[
         writes: &[],
     },
     Framework {
-        name: "SvelteKit",
+        name: SVELTEKIT,
         packages: &["@sveltejs/adapter-node"],
         start: "node build",
         variables: &[],

@@ -11,6 +11,7 @@ mod line;
 pub mod migrating;
 mod nx;
 mod parts;
+mod port;
 mod project;
 pub mod provider;
 mod reach;
@@ -19,6 +20,7 @@ mod rewritten;
 mod runner;
 mod script;
 mod standalone;
+mod sveltekit;
 pub mod unbuilt;
 mod variables;
 mod watcher;
@@ -151,7 +153,7 @@ pub fn choose(
     } else if let Some(found) = script::by_script(&project, None, framework, source)? {
         found
     } else if let Some(framework) = framework.filter(|_| !source.has("nx.json")) {
-        (framework.start.to_owned(), format!("{}: its usual build", framework.name))
+        sveltekit::start(framework, source, &mut notes)
     } else if let Some(found) = in_one_workspace(&project, source, runner.manager)? {
         found
     } else if package.scripts.contains_key("preview") {
@@ -268,6 +270,11 @@ fn finished(
     standalone::fit_framework(inputs.source, package, framework, &mut resolved);
     if let Some((program, word)) = program(&resolved.line) {
         let flags = framework::flags(program, word, &resolved.line);
+        let port = port::of_line(program, word, &resolved.line);
+        if let Some(port) = port.filter(|_| !resolved.environment.contains_key("PORT")) {
+            notes.push(format!("PORT is {port}: the start line gives {} this port", excerpt(program)));
+            resolved.environment.insert("PORT".to_owned(), port.to_string());
+        }
         resolved.line += &flags;
     }
     let mut defaults: BTreeMap<String, String> = framework
