@@ -44,7 +44,7 @@ def forget(stage) -> None:
     """The service as on a new machine."""
     name = stage.world.tags["bootagent:service"]
     stage.machine.run(["systemctl", "stop", f"{name}.service"])
-    stage.machine.check(["sh", "-c", f"rm -rf /var/lib/bootagent /opt/{name} /var/cache/*{name}* /run/bootagent/*"])
+    stage.machine.check(["sh", "-c", f"rm -rf /var/lib/bootagent /opt/{name} /var/cache/bootagent/{name} /run/bootagent/*"])
 
 
 def entries(memory) -> list[str]:  # noqa: F811
