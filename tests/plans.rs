@@ -198,6 +198,11 @@ fn plan_faults(json: &[u8]) -> Vec<String> {
             if before.contains(&id) {
                 faults.push(format!("{id} is there twice"));
             }
+            // The group need not wait until a program stops or a directory is removed.
+            let gives_up = step["action"]["result"] == "ABANDON";
+            if gives_up && !step["needs"].as_array().is_some_and(Vec::is_empty) {
+                faults.push(format!("{id} gives the instance up and waits for another step"));
+            }
             before.push(id);
         }
     }

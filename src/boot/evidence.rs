@@ -9,9 +9,6 @@ use crate::machine::Host;
 use crate::plan::{Action, PutEvidence};
 use crate::report::Report;
 
-/// Before the recovery, which may give the instance up: that follows within 5 s of the failure.
-pub(super) const SOON: Duration = Duration::from_secs(2);
-
 /// Writes the error of the run and the last lines of the program that failed, within this time.
 pub async fn tell(machine: &impl Host, known: &Known, report: &Report, time: Duration) {
     let (Some(group), Some(instance)) = (&known.log_group, &known.instance) else { return };

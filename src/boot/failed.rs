@@ -32,7 +32,7 @@ pub async fn attempt(
     let telling = async {
         if is_told && plan.former.is_none() {
             let recording = group_failures::record_failure(machine, identified, plan, error);
-            let evidence = evidence::tell(machine, known, report, evidence::SOON);
+            let evidence = evidence::tell(machine, known, report, fleet::SOON);
             tokio::join!(recording, fleet::tell_soon(machine, known, report), evidence);
         }
     };

@@ -51,8 +51,9 @@ pub async fn select(
     observe::select(facts, policy, decided.as_ref(), flags.anew())
 }
 
-/// Before the recovery, which may end with Auto Scaling terminating the instance.
-pub(super) const SOON: Duration = Duration::from_secs(3);
+/// Before the recovery, which may end with Auto Scaling terminating the instance. `ABANDON` goes out at most 5 s after the
+/// failing step: the other 3 s are for credentials, a connection and the answer.
+pub(super) const SOON: Duration = Duration::from_secs(2);
 pub(super) const AT_THE_END: Duration = Duration::from_secs(15);
 
 /// Whether it was written in time.

@@ -138,6 +138,11 @@ impl FleetMemory {
         self.object(&format!("releases/{key}.release"))
     }
 
+    /// The folder of the release cache. Its objects are found by keys.
+    pub fn cache(&self) -> S3Object {
+        self.object("releases/")
+    }
+
     /// The lock of a commit's migration, and the record that it is done.
     pub fn migration(&self, commit: &Commit) -> S3Object {
         self.object(&format!("migrations/{commit}.json"))

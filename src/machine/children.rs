@@ -50,5 +50,7 @@ fn serve_request(role: Role) -> ExitCode {
         Role::Pack => serve(git::bundle::pack),
         Role::PackRelease => serve(release_cache::pack::pack),
         Role::UnpackRelease => serve(release_cache::unpack::unpack),
+        Role::PackPackages => serve(npm_tree::packed::pack),
+        Role::UnpackPackages => serve(npm_tree::packed::unpack),
     }
 }

@@ -261,6 +261,9 @@ impl Observe for LocalHost {
             Action::RemoveFile { path } => files::check_removed(path),
             Action::InstallAgent { path } => releases::check_agent(path),
             Action::RestoreRelease(cached) => release_cache::check(cached),
+            Action::RestorePackages(cached) | Action::StorePackages(cached) => {
+                releases::check_whole(&cached.release, &cached.record)
+            }
             Action::CheckOut(checkout) => releases::check_whole(&checkout.release, &checkout.record),
             Action::LoadImdsRules(rules) => imds_rules::check(rules).await,
             Action::ProveImdsRules { .. } => Ok(Check::WouldChange("proved by every run".to_owned())),

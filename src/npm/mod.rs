@@ -10,6 +10,7 @@
 //! ```
 
 mod address;
+mod archives;
 mod bins;
 mod collate;
 mod credentials;
@@ -32,6 +33,7 @@ mod tests;
 mod tree;
 
 pub use address::Address;
+pub use archives::{Named, archives};
 pub use credentials::Credentials;
 pub use files::Files;
 pub use integrity::{Algorithm, Integrity};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::archive::InstallRuntime;
-use super::cache::CachedRelease;
+use super::cache::{CachedPackages, CachedRelease};
 use super::command::{Command, Migration};
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
@@ -57,6 +57,10 @@ pub enum Action {
     RestoreRelease(CachedRelease),
     /// Puts the finished release into the release cache, unless it is there.
     StoreRelease(CachedRelease),
+    /// Takes the archives of the lockfile's packages from the release cache, if it has a good entry.
+    RestorePackages(CachedPackages),
+    /// Puts them there after an installation, unless they are there.
+    StorePackages(CachedPackages),
     CheckOut(Checkout),
     /// Loads firewall rules that let only root and the named users reach IMDS, now and at every boot.
     LoadImdsRules(ImdsRules),
@@ -182,6 +186,7 @@ impl Action {
             self,
             Action::CheckOut(_)
                 | Action::RestoreRelease(_)
+                | Action::RestorePackages(_)
                 | Action::InstallRuntime(_)
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
@@ -205,7 +210,8 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RestoreRelease(cached) => vec![cached.release.clone(), cached.record.clone()],
-            Action::StoreRelease(_) => vec![super::layout::STAGING.into()],
+            Action::RestorePackages(cached) => vec![cached.cache.clone(), super::layout::STAGING.into()],
+            Action::StoreRelease(_) | Action::StorePackages(_) => vec![super::layout::STAGING.into()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
             Action::RunHooks(_) => vec!["/".into()],
             Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],

@@ -1,4 +1,5 @@
-//! The release cache: finished releases, which an instance takes in place of building the same one. Data only.
+//! The release cache: finished releases, which an instance takes in place of building the same one, and the archives of a
+//! lockfile's packages, for a commit that no instance has built yet. Data only.
 
 use std::path::PathBuf;
 
@@ -32,6 +33,41 @@ pub struct CachedRelease {
     pub image: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<CacheObject>,
+}
+
+/// The archives of the packages that one lockfile names, and their entry in the cache: for the step that takes them from it before
+/// an installation, and for the one that stores them after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CachedPackages {
+    /// SHA-256 in hexadecimal over what determines, besides the lockfile, which archives are installed. With the lockfile's bytes
+    /// it gives the entry's key.
+    pub recipe: String,
+    /// The first of these files that exists is the lockfile.
+    pub lockfiles: Vec<PathBuf>,
+    /// The package manager's cache, whose archives the installation verifies by the hashes in the lockfile.
+    pub cache: PathBuf,
+    /// The directory above it that the build user owns.
+    pub writable: PathBuf,
+    pub release: PathBuf,
+    /// The record that the release is finished: then nothing is installed.
+    pub record: PathBuf,
+    /// The build user.
+    pub user: String,
+    /// The transient unit that packs or unpacks.
+    pub unit: String,
+    /// The directory of the machine's image with entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<PathBuf>,
+    /// With the folder in place of the entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<CacheObject>,
+}
+
+impl CachedPackages {
+    /// The name of the entry with this key.
+    pub fn name(key: &str) -> String {
+        format!("{key}.packages")
+    }
 }
 
 /// The entry in S3.

@@ -39,7 +39,7 @@ use crate::secret::Redaction;
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{Action, Checkout, Content, EnsureRunning, ImdsRules, Mode, Owner};
 pub use archive::{Archive, Checksum, InstallRuntime};
-pub use cache::{CacheObject, CachedRelease};
+pub use cache::{CacheObject, CachedPackages, CachedRelease};
 pub use command::{Command, Migration, Record, Sandbox};
 pub use container::{
     ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,

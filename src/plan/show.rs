@@ -142,6 +142,10 @@ pub fn headline(action: &Action) -> String {
         Action::InstallAgent { path } => format!("install bootagent as {}", path.display()),
         Action::RestoreRelease(cached) => cache::restore(cached),
         Action::StoreRelease(cached) => cache::store(cached),
+        Action::RestorePackages(_) => {
+            "take the packages of the lockfile from the release cache, if it has them".to_owned()
+        }
+        Action::StorePackages(cached) => cache::store_packages(cached),
         Action::CheckOut(checkout) => {
             format!("check out {} into {}", checkout.commit, checkout.release.display())
         }
@@ -240,6 +244,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         Action::WriteFile { content: Content::Text(text), .. } => file(text).for_each(line),
         Action::WriteFile { content: Content::Sealed(content), .. } => line(format!("| {}", sealed(content))),
         Action::RestoreRelease(cached) => cache::lines(cached).into_iter().for_each(line),
+        Action::RestorePackages(cached) => cache::packages(cached).into_iter().for_each(line),
         Action::CheckOut(checkout) => {
             line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch))
         }

@@ -83,11 +83,14 @@ fn commands(steps: &mut Steps, draft: &Draft, part: &Recipe, (last, ready): (&st
             done_by: record(release, layout),
             own_installer: work.own_installer.clone(),
         };
+        let restored = cache::restore_packages(steps, draft, (part, work), &last);
         steps
             .add(&work.name, &work.why, Action::RunCommand(command))
             .after(&[&last])
             .after(ready)
+            .after(&restored.iter().map(String::as_str).collect::<Vec<_>>())
             .within(work.phase);
+        cache::store_packages(steps, draft, part, work);
         last = work.name.clone();
     }
     last

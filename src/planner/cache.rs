@@ -1,5 +1,5 @@
 //! What a plan has to do with the release cache: the step that takes a finished release from it, the one that puts one there, and
-//! the key under which it is found.
+//! the key under which it is found; and the same for the packages of a lockfile.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,10 @@ use super::draft::Draft;
 use super::records::good;
 use super::steps::Steps;
 use super::{accounts, finished, fleet};
+use crate::facts::{FleetMemory, S3Object};
 use crate::fault::Phase;
-use crate::plan::{Action, CacheObject, CachedRelease, layout};
-use crate::planner::runtime::{Kind, Recipe};
+use crate::plan::{Action, CacheObject, CachedPackages, CachedRelease, layout};
+use crate::planner::runtime::{Kind, Recipe, Work};
 
 /// Changed if the same inputs give other bytes, or the archive another format.
 const FORMAT: u32 = 1;
@@ -45,6 +46,76 @@ pub fn store(steps: &mut Steps, draft: &Draft) {
         .optional();
 }
 
+/// Adds the step that takes the packages of a lockfile from the cache, for an installation of bootagent's own installer: it knows
+/// each package by its hash. Returns its id.
+pub fn restore_packages(
+    steps: &mut Steps,
+    draft: &Draft,
+    (part, work): (&Recipe, &Work),
+    last: &str,
+) -> Option<String> {
+    let id = format!("{}-cache", work.name);
+    let cached = packages(draft, part, work, &id)?;
+    let why = "another commit with this lockfile was installed before: it needs no package registry";
+    steps.add(&id, why, Action::RestorePackages(cached)).after(&[last, "cache"]).within(Phase::Transfer);
+    Some(id)
+}
+
+/// Adds the step that stores them, beside the build: what it stores is known by its hashes, whether the service becomes healthy or
+/// not.
+pub fn store_packages(steps: &mut Steps, draft: &Draft, part: &Recipe, work: &Work) {
+    let selection = draft.wanted.selection;
+    let id = format!("{}-cache-store", work.name);
+    let cached = packages(draft, part, work, &id).filter(|_| selection.cache.writes() && !selection.bakes);
+    let Some(cached) = cached.filter(|cached| cached.object.is_some()) else { return };
+    let why = "other instances take the packages from there in place of asking the registry";
+    steps
+        .add(&id, why, Action::StorePackages(cached))
+        .after(&[&work.name])
+        .within(Phase::Transfer)
+        .optional();
+}
+
+/// What the installation of one directory may take from the cache, and put there.
+fn packages(draft: &Draft, part: &Recipe, work: &Work, id: &str) -> Option<CachedPackages> {
+    let Draft { wanted, layout, .. } = draft;
+    wanted.facts.instance.as_ref()?;
+    work.own_installer.as_ref()?;
+    let cache = &wanted.selection.cache;
+    let object = object(draft, FleetMemory::cache);
+    if object.is_none() && cache.directory.is_none() {
+        return None;
+    }
+    let tree = part.tree_of(&work.name, draft.release());
+    Some(CachedPackages {
+        recipe: packages_recipe(draft, part, work),
+        // npm's own order.
+        lockfiles: ["npm-shrinkwrap.json", "package-lock.json"].map(|name| tree.join(name)).into(),
+        cache: part.build_environment.get("npm_config_cache")?.into(),
+        writable: layout.cache(),
+        release: draft.release().to_owned(),
+        record: finished::record(draft.release(), layout),
+        user: layout.build_user(),
+        unit: layout.transient(id),
+        image: cache.directory.clone(),
+        object,
+    })
+}
+
+/// Which of the lockfile's packages are installed follows from the machine, the runtime and the command.
+fn packages_recipe(draft: &Draft, part: &Recipe, work: &Work) -> String {
+    let identity = (FORMAT, machine(draft), &part.runtime, &work.argv, &work.own_installer);
+    hash(&identity)
+}
+
+/// An object of the cache, if the policy has one in S3.
+fn object(draft: &Draft, at: impl FnOnce(&FleetMemory) -> S3Object) -> Option<CacheObject> {
+    let wanted = draft.wanted;
+    let memory = wanted.selection.fleet_memory()?;
+    let secret = wanted.selection.cache.secret.clone()?;
+    Some(CacheObject { at: at(&memory), secret, access: fleet::access(wanted.facts, wanted.selection) })
+}
+
 /// Whether the release may be one of the cache.
 pub fn is_cached(draft: &Draft) -> bool {
     cached(draft).is_some()
@@ -59,12 +130,7 @@ fn cached(draft: &Draft) -> Option<CachedRelease> {
     wanted.facts.instance.as_ref().filter(|_| is_built && !wanted.source.is_manifest)?;
     let leave_out = left_out(draft);
     let key = key(draft, &leave_out);
-    let object =
-        cache.secret.clone().zip(wanted.selection.fleet_memory()).map(|(secret, memory)| CacheObject {
-            at: memory.release(&key),
-            secret,
-            access: fleet::access(wanted.facts, wanted.selection),
-        });
+    let object = object(draft, |memory| memory.release(&key));
     let image = cache.directory.as_ref().map(|directory| directory.join(format!("{key}.release")));
     if object.is_none() && image.is_none() {
         return None;
@@ -102,7 +168,6 @@ fn left_out(draft: &Draft) -> Vec<PathBuf> {
 struct Identity<'a> {
     format: u32,
     release: &'a Path,
-    /// Distribution, its version, and the architecture. They determine the C library.
     machine: [&'a str; 3],
     parts: Vec<Part<'a>>,
     packages: Vec<&'a String>,
@@ -121,17 +186,26 @@ struct Part<'a> {
 }
 
 fn key(draft: &Draft, leave_out: &[PathBuf]) -> String {
-    let Draft { wanted, recipe, .. } = draft;
-    let machine = &wanted.facts.machine;
+    let recipe = &draft.recipe;
     let identity = Identity {
         format: FORMAT,
         release: draft.release(),
-        machine: [machine.os.as_str(), machine.version.as_str(), machine.arch.as_str()],
+        machine: machine(draft),
         parts: recipe.parts().map(Part::of).collect(),
         packages: recipe.packages().collect(),
         leave_out,
     };
-    let text = serde_json::to_vec(&identity).unwrap_or_default();
+    hash(&identity)
+}
+
+/// Distribution, its version, and the architecture. They determine the C library.
+fn machine<'a>(draft: &'a Draft) -> [&'a str; 3] {
+    let machine = &draft.wanted.facts.machine;
+    [machine.os.as_str(), machine.version.as_str(), machine.arch.as_str()]
+}
+
+fn hash(identity: &impl Serialize) -> String {
+    let text = serde_json::to_vec(identity).unwrap_or_default();
     Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -26,19 +26,15 @@ pub fn proceed(steps: &mut Steps, wanted: &Wanted) {
     }
 }
 
-/// Adds the last step of a recovery that gives the instance up. The stack then fails at once, and does not wait for its own
-/// timeout.
+/// Adds the step of a recovery that gives the instance up. The stack then fails at once, and does not wait for its own
+/// timeout, or for another step: the instance may end any time.
 pub fn end_recovery(steps: &mut Steps, wanted: &Wanted) {
     if !(steps.has("stop") && fleet::abandons(wanted.selection)) {
         return;
     }
     let why = "nothing serves: the stack fails; not if the run was only cancelled";
     if let Ok(Some(signal)) = signal(wanted, StackStatus::Failure) {
-        steps
-            .add("stack-back", why, Action::SignalStack(signal))
-            .after(&["stop"])
-            .within(Phase::Evidence)
-            .lasting(LIMIT);
+        steps.add("stack-back", why, Action::SignalStack(signal)).within(Phase::Evidence).lasting(LIMIT);
     }
 }
 

@@ -33,19 +33,19 @@ pub fn keepalive(wanted: &Wanted) -> Option<Keepalive> {
 /// killed before it completes the hook is repeated.
 pub fn proceed(steps: &mut Steps, wanted: &Wanted) {
     let why = "the instance may go into service: the service is healthy";
-    add(steps, wanted, "signal", why, LifecycleResult::Continue, "good");
+    add(steps, wanted, "signal", why, LifecycleResult::Continue, &["good"]);
 }
 
 /// Adds the last step of a run that prepares the instance for a warm pool.
 pub fn pool(steps: &mut Steps, wanted: &Wanted) {
     let why = "the instance may go into the warm pool: its release is complete";
-    add(steps, wanted, "signal", why, LifecycleResult::Continue, "finish");
+    add(steps, wanted, "signal", why, LifecycleResult::Continue, &["finish"]);
 }
 
 /// Adds the step that gives up an instance that could not be prepared.
-pub fn give_up(steps: &mut Steps, wanted: &Wanted, after: &str) {
+pub fn give_up(steps: &mut Steps, wanted: &Wanted) {
     let why = "nothing is prepared: Auto Scaling terminates the instance; not if the run was only cancelled";
-    add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, after);
+    abandon(steps, wanted, why);
 }
 
 /// Whether the instance is on its way into a warm pool, or in it.
@@ -60,17 +60,23 @@ pub fn enters_pool(wanted: &Wanted) -> bool {
 pub fn end_recovery(steps: &mut Steps, wanted: &Wanted) {
     if steps.has("health-check-back") {
         let why = "the instance may go into service: the previous deployment is healthy again";
-        add(steps, wanted, "signal-back", why, LifecycleResult::Continue, "health-check-back");
+        add(steps, wanted, "signal-back", why, LifecycleResult::Continue, &["health-check-back"]);
     } else if steps.has("stop") && fleet::abandons(wanted.selection) {
         let why = "nothing serves: Auto Scaling terminates the instance; not if the run was only cancelled";
-        add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, "stop");
+        abandon(steps, wanted, why);
     }
 }
 
-fn add(steps: &mut Steps, wanted: &Wanted, id: &str, why: &str, result: LifecycleResult, after: &str) {
+/// Needs no other step: the group launches another instance at once, and does not wait until a program that ignores SIGTERM is
+/// killed here, or a large directory is removed.
+fn abandon(steps: &mut Steps, wanted: &Wanted, why: &str) {
+    add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, &[]);
+}
+
+fn add(steps: &mut Steps, wanted: &Wanted, id: &str, why: &str, result: LifecycleResult, after: &[&str]) {
     if let Some(at) = hook(wanted) {
         let signal = Action::Signal(Signal { at, result });
-        steps.add(id, why, signal).after(&[after]).within(Phase::Signal);
+        steps.add(id, why, signal).after(after).within(Phase::Signal);
     }
 }
 

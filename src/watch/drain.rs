@@ -36,7 +36,7 @@ pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
         if to_replace && !log.is_ending() {
             to_replace = !replaced(machine, watch, log).await;
         }
-        pause(watch.every.duration()).await;
+        pause(seen.pause(watch.every.duration())).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the notices of IMDS mean. Pure: no clock, no machine.
 
+use std::time::Duration;
+
 use crate::facts::{Notices, Spot};
 
 /// The beginning of the states of a warm pool.
@@ -9,6 +11,10 @@ pub const WARM: &str = "Warmed:";
 const LEAD: u64 = 45;
 /// EC2 freezes such an instance, and its service goes on when the instance is resumed: no boot would start it again.
 const HIBERNATE: &str = "hibernate";
+
+/// How often the state of an instance is read that runs in a warm pool: it serves within 2 s after it leaves the pool, besides what
+/// the service itself needs. Of IMDS's limit of about a thousand requests per second, this is a thousandth.
+const IN_POOL: Duration = Duration::from_millis(500);
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -57,6 +63,11 @@ impl Seen {
         due
     }
 
+    /// How long until the next look; `every` outside of a warm pool.
+    pub fn pause(&self, every: Duration) -> Duration {
+        if self.was_warm { IN_POOL.min(every) } else { every }
+    }
+
     /// The notice of a Spot interruption, if it is a new one.
     pub fn spot(&mut self, notices: &Notices) -> Option<Spot> {
         let is_new = self.spot != notices.spot;
@@ -100,6 +111,16 @@ mod tests {
         assert_eq!(seen.look(&state("Terminated"), 0), [Due::Leave("Terminated".into())]);
         assert_eq!(seen.look(&state("Terminated"), 5), []);
         assert_eq!(Seen::default().look(&state("Terminated"), 0), [Due::Leave("Terminated".into())]);
+    }
+
+    #[test]
+    fn an_instance_in_a_warm_pool_is_looked_at_twice_a_second() {
+        let (mut seen, every) = (Seen::default(), Duration::from_secs(5));
+        assert_eq!(seen.pause(every), every);
+        seen.look(&state("Warmed:Running"), 0);
+        assert_eq!(seen.pause(every), Duration::from_millis(500));
+        seen.look(&state("InService"), 0);
+        assert_eq!(seen.pause(every), every);
     }
 
     #[test]

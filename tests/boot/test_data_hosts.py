@@ -275,6 +275,12 @@ def test_redis_keeps_its_keys_and_wants_the_secret_s_password(binary):
         manifest = 'runtime = "redis"\nhealth = { soak = "1s", timeout = "5s" }\n' + '[redis]\nmaxmemory = "64mb"\n'
         # The packages come from the distribution while the run waits.
         machine = world.launch(binary=binary, files={MANIFEST: manifest})
+        # An image has the packages, and neither the password nor data.
+        asked = len(world.aws.log)
+        healthy(machine, "bake", "--service", SERVICE, "--environment", "test")
+        assert status(machine)["state"] == "prepared" and machine.exists("/usr/bin/redis-server")
+        assert len(world.aws.log) == asked and not machine.exists(f"/var/lib/{SERVICE}/redis")
+        assert machine.run(["systemctl", "is-active", f"{SERVICE}.service"]).code != 0
         healthy(machine)
         assert machine.run(["journalctl", "-u", "redis-server", "-o", "cat", "-q"]).stdout == "", "the package's own server ran"
 

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import hmac
 import io
+import json
 import re
 import tarfile
 from pathlib import Path
@@ -43,11 +44,19 @@ def forget(stage) -> None:
     """The service as on a new machine."""
     name = stage.world.tags["bootagent:service"]
     stage.machine.run(["systemctl", "stop", f"{name}.service"])
-    stage.machine.check(["sh", "-c", f"rm -rf /var/lib/bootagent /opt/{name} /var/cache/*{name}* /run/bootagent/*"])
+    stage.machine.check(["sh", "-c", f"rm -rf /var/lib/bootagent /opt/{name} /var/cache/bootagent/{name} /run/bootagent/*"])
 
 
 def entries(memory) -> list[str]:  # noqa: F811
     return [name for name in memory.names() if name.startswith("releases/")]
+
+
+def packages(memory) -> list[str]:  # noqa: F811
+    return [name for name in entries(memory) if name.endswith(".packages")]
+
+
+def releases(memory) -> list[str]:  # noqa: F811
+    return [name for name in entries(memory) if name.endswith(".release")]
 
 
 def said(stage) -> dict:
@@ -82,6 +91,11 @@ def archive(files: dict, *more: tuple[tarfile.TarInfo, bytes]) -> bytes:
     return gzip.compress(packed.getvalue())
 
 
+def plain(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """Packages are packed without compression."""
+    return gzip.decompress(archive({}, *members))
+
+
 def entry(key: str, packed: bytes, secret: str = KEY) -> bytes:
     said = f"bootagent-release-1 {key} {hashlib.sha256(packed).hexdigest()}"
     tag = hmac.new(secret.encode(), said.encode(), hashlib.sha256).hexdigest()
@@ -93,7 +107,7 @@ def test_the_registry_is_down_and_another_instance_serves_from_the_cache(stage, 
     serve(stage, memory, services.express(**{".npmrc": NPMRC}))
     assert stage.run().code == 0 and "no entry" in step(stage, "release-cache")["detail"]
     built, wrote = (sum(step(stage, name)["seconds"] for name in names) for names in (("checkout", "install"), ("release-store",)))
-    assert len(entries(memory)) == 1, memory.names()
+    assert len(releases(memory)) == len(packages(memory)) == 1, memory.names()
     fresh(stage, binary)
     stage.world.npm.fail(503)
     try:
@@ -104,15 +118,29 @@ def test_the_registry_is_down_and_another_instance_serves_from_the_cache(stage, 
     finally:
         stage.world.npm.heal()
     restored = step(stage, "release-cache")
-    assert re.fullmatch(rf"from s3://{BUCKET}/.*/{entries(memory)[0]}, \d+ s old", restored["detail"]), restored
+    assert re.fullmatch(rf"from s3://{BUCKET}/.*/{releases(memory)[0]}, \d+ s old", restored["detail"]), restored
     assert any("taken from the release cache: s3://" in note and note.endswith(" old") for note in said(stage)["notes"])
     assert step(stage, "checkout")["outcome"] == step(stage, "install")["outcome"] == "unchanged"
     written = [call for call in stage.world.aws.log[aws:] if call["action"] == "PUT" and "releases/" in call["key"]]
-    assert not written and len(entries(memory)) == 1
+    assert not written and len(entries(memory)) == 2
     # The entry has no value of the secret, and the release's own links lead where this machine has them.
     link = stage.machine.readlink(f"/opt/{stage.world.tags['bootagent:service']}/current/.env")
     assert link.startswith("/run/bootagent/")
     print(f"checkout and install {built:.1f} s, written in {wrote:.1f} s, from the cache {restored['seconds']:.1f} s")
+    # A new commit has no release there yet, but the packages of its lockfile.
+    commit(stage, {"more": "x"})
+    forget(stage)
+    stage.world.npm.fail(503)
+    try:
+        result = stage.run()
+        assert result.code == 0, result.stderr
+        assert len(stage.world.npm.log) == before, "the registry was asked"
+    finally:
+        stage.world.npm.heal()
+    taken = step(stage, "install-cache")
+    assert re.fullmatch(rf"from s3://{BUCKET}/.*/{packages(memory)[0]}, \d+ s old", taken["detail"]), taken
+    assert step(stage, "release-cache")["detail"] == "no entry" and step(stage, "install")["outcome"] == "changed"
+    print(f"packages taken in {taken['seconds']:.1f} s, installed in {step(stage, 'install')['seconds']:.1f} s")
 
 
 @pytest.mark.variants
@@ -192,3 +220,65 @@ def test_each_permission_is_needed_and_without_it_the_service_is_healthy(stage, 
     # Of instances that only read, the role may not write.
     reading = memory.policy(CACHE.replace("write", "read"))
     assert not any("/releases/" in one for statement in reading for one in statement["Resource"])
+
+
+@pytest.mark.variants
+def test_packages_of_this_machine_are_not_read_from_s3_and_another_lockfile_has_no_entry(stage, memory):  # noqa: F811
+    stage.world.npm.carry(npm_packages.ensure(EXPRESS))
+    serve(stage, memory, services.express(**{".npmrc": NPMRC}))
+    assert stage.run().code == 0 and step(stage, "install-cache")["detail"] == "no entry"
+    stored = packages(memory)
+    assert len(stored) == 1 and step(stage, "install-cache-store")["detail"] == "written"
+    commit(stage, {"more": "y"})
+    asked = len(stage.world.aws.log)
+    assert stage.run("--update").code == 0
+    assert "package cache of this machine" in step(stage, "install-cache")["detail"]
+    called = [call for call in stage.world.aws.log[asked:] if ".packages" in (call.get("key") or "")]
+    # Whether the entry is there is asked once, before it would be written.
+    assert [call["action"] for call in called] == ["GET"], called
+    forget(stage)
+    other = json.loads(services.express()["package-lock.json"])
+    other["packages"][""]["license"] = "MIT"
+    commit(stage, {"package-lock.json": json.dumps(other)})
+    stage.world.npm.fail(503)
+    try:
+        failed = stage.run("--budget", "20s")
+    finally:
+        stage.world.npm.heal()
+    assert failed.code != 0 and step(stage, "install-cache")["detail"] == "no entry", failed.stderr
+    assert packages(memory) == stored
+
+
+@pytest.mark.variants
+def test_packages_that_are_not_good_come_from_the_registry(stage, memory):  # noqa: F811
+    stage.world.npm.carry(npm_packages.ensure(EXPRESS))
+    serve(stage, memory, services.express(**{".npmrc": NPMRC}))
+    assert stage.run().code == 0
+    (name,) = packages(memory)
+    at, key = f"{memory.below}/{name}", name.split("/")[1].removesuffix(".packages")
+    good = stage.world.aws.s3_bytes("GET", BUCKET, at)
+    line, packed = good.split(b"\n", 1)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        names = tar.getnames()
+    forged = [member(one, "not this package") for one in names]
+    cases = [
+        (good[:-600] + bytes(600)[:-1] + b"x", "checksum", True),
+        (entry(key, packed, KEY[::-1]), "not written with the key", True),
+        (entry(key, plain(member("../../evil", "x"))), "something else than archives", True),
+        (entry(key, plain(member(names[0], link="/etc/shadow"))), "something else than archives", True),
+        # Authenticated, and its packages are not those of the lockfile: each is refused by its hash.
+        (entry(key, plain(*forged)), "", True),
+        (good, None, False),
+    ]
+    for content, cause, is_asked in cases:
+        stage.world.aws.s3("PUT", BUCKET, at, content)
+        for other in entries(memory):
+            if other.endswith(".release"):
+                stage.world.aws.delete_object(BUCKET, f"{memory.below}/{other}")
+        forget(stage)
+        before = len(stage.world.npm.log)
+        result = stage.run()
+        assert result.code == 0, result.stderr
+        assert (len(stage.world.npm.log) > before) == is_asked, cause
+        notes = [note for note in said(stage)["notes"] if "not from the release cache: s3://" in note]
+        assert bool(notes) == bool(cause) and all(cause in note and "[E-CACHE-REFUSED]" in note for note in notes), notes

@@ -23,6 +23,7 @@ from botocore.credentials import Credentials as SigningKeys
 from . import autoscaling
 from .clock import Clock
 from .deadline import wait_for
+from .faults import STALL_LIMIT
 from .http_server import Request, Response
 from .imds import Credentials
 from .namespace import Namespace
@@ -58,6 +59,8 @@ class Aws:
         self._faults: dict[str, _Fault] = {}
         self._lock = threading.Lock()
         self._ready = False
+        self._hangs: dict[str, tuple[str, ...]] = {}
+        self._released = threading.Event()
         # Who answers what signature and IAM allow, for services of which the emulator has no states.
         self.behind: dict[str, Callable[[Request], Response]] = {}
         self.root = Credentials("root", "AKIA" + _random_id(), secrets.token_hex(20), "", "")
@@ -206,6 +209,11 @@ class Aws:
     def s3(
         self, method: str, bucket: str, key: str = "", text: str | bytes = "", query: str = "", region: str | None = None
     ) -> str:
+        return self.s3_bytes(method, bucket, key, text, query, region).decode()
+
+    def s3_bytes(
+        self, method: str, bucket: str, key: str = "", text: str | bytes = "", query: str = "", region: str | None = None
+    ) -> bytes:
         region = region or self.region
         host, target = f"s3.{region}.amazonaws.com", f"/{bucket}/{key}" + (f"?{query}" if query else "")
         place = f"<LocationConstraint>{region}</LocationConstraint>"
@@ -223,7 +231,7 @@ class Aws:
             connection.close()
         if answer.status >= 300:
             raise AwsError(answer.status, _error_code(Response(answer.status, said, dict(answer.getheaders()))) or "?")
-        return said.decode()
+        return said
 
     def delete_secret(self, name: str) -> None:
         self.json("secretsmanager", "DeleteSecret", {"SecretId": name, "ForceDeleteWithoutRecovery": True})
@@ -244,8 +252,15 @@ class Aws:
         """Answer for the service, named as its host is ("secretsmanager"), that often or until healed."""
         self._faults[service] = _Fault(status, code, message, times)
 
+    def hang(self, service: str, *actions: str) -> None:
+        """Answer none of these actions of the service (none named: any), until healed."""
+        self._released.clear()
+        self._hangs[service] = actions
+
     def heal(self) -> None:
         self._faults.clear()
+        self._hangs.clear()
+        self._released.set()
 
     # What the instance calls, through the front
 
@@ -260,6 +275,8 @@ class Aws:
             "principal": self._principal(request),
             "user_agent": request.headers.get("User-Agent", ""),
         }
+        if service in self._hangs and entry["action"] in (self._hangs[service] or [entry["action"]]):
+            self._released.wait(STALL_LIMIT)
         if fault := self._next_fault(service) or self._too_far_off(request):
             response = _faulty(service, fault)
         else:

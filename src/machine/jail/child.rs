@@ -26,6 +26,8 @@ pub enum Role {
     Pack,
     PackRelease,
     UnpackRelease,
+    PackPackages,
+    UnpackPackages,
 }
 
 impl Role {
@@ -42,6 +44,8 @@ impl Role {
             Role::Pack => "pack",
             Role::PackRelease => "pack-release",
             Role::UnpackRelease => "unpack-release",
+            Role::PackPackages => "pack-packages",
+            Role::UnpackPackages => "unpack-packages",
         }
     }
 
@@ -55,6 +59,8 @@ impl Role {
             Role::Pack,
             Role::PackRelease,
             Role::UnpackRelease,
+            Role::PackPackages,
+            Role::UnpackPackages,
         ]
         .into_iter()
         .find(|role| role.name() == name)

@@ -51,6 +51,12 @@ impl LocalHost {
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::RestoreRelease(cached) => return release_cache::restore(self.imds(), cached).await,
             Action::StoreRelease(cached) => return release_cache::store(self.imds(), cached).await,
+            Action::RestorePackages(cached) => {
+                return release_cache::packages::restore(self.imds(), cached).await;
+            }
+            Action::StorePackages(cached) => {
+                return release_cache::packages::store(self.imds(), cached).await;
+            }
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::LoadImdsRules(rules) => imds_rules::load(rules).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,

@@ -2,7 +2,7 @@
 //! scripts can write there as well: what is taken is verified like a download, and what is not as expected counts as absent.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Cache {
 impl Cache {
     /// Below npm's own cache, with which it is emptied when the disk has no room.
     pub fn below(npm_cache: Option<&Path>) -> Cache {
-        let directory = npm_cache.filter(|path| path.is_absolute()).map(|path| path.join("archives"));
+        let directory = npm_cache.filter(|path| path.is_absolute()).map(Cache::directory_of);
         let directory = directory.filter(|path| fs::create_dir_all(path).is_ok() && is_plain_directory(path));
         let has_room = directory.as_deref().is_some_and(|path| {
             nix::sys::statvfs::statvfs(path)
@@ -44,15 +44,42 @@ impl Cache {
         Cache { directory, has_room, rest: Arc::new(AtomicU64::new(LARGEST)) }
     }
 
+    /// Where the archives are below npm's own cache.
+    pub fn directory_of(npm_cache: &Path) -> PathBuf {
+        npm_cache.join("archives")
+    }
+
     /// The archive with one of the hashes; not verified yet.
     pub fn find(&self, integrity: &Integrity) -> Option<Archive> {
-        let path = self.directory.as_ref()?.join(name(integrity)?);
-        // A pipe must not block, and a link leads elsewhere.
-        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
-        let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+        let file = self.open(&name(integrity)?)?;
         // For `bound`, which removes what was not used for the longest time.
         let _ = file.set_modified(SystemTime::now());
         Archive::of_file(file).ok()
+    }
+
+    /// The file of this name, if it is a regular one.
+    pub fn open(&self, name: &str) -> Option<File> {
+        // A pipe must not block, and a link leads elsewhere.
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let file =
+            File::options().read(true).custom_flags(flags).open(self.directory.as_ref()?.join(name)).ok()?;
+        file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
+    }
+
+    /// Keeps an archive that is not verified yet, unless one of this name is there.
+    pub fn add(&self, name: &str, length: u64, archive: &mut impl Read) -> io::Result<()> {
+        let Some(directory) = self.directory.as_ref().filter(|_| self.has_room) else {
+            return Err(io::Error::other("the disk has no room for it"));
+        };
+        if self.open(name).is_some() {
+            return Ok(());
+        }
+        let new = directory.join(format!("{UNFINISHED}{name}"));
+        let written = copy(archive, &new).and_then(|written| match written == length {
+            true => fs::rename(&new, directory.join(name)),
+            false => Err(io::Error::other("it ends in the middle of a file")),
+        });
+        written.inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
     /// Keeps a verified archive.
@@ -65,7 +92,8 @@ impl Cache {
             return;
         }
         let new = directory.join(format!("{UNFINISHED}{name}"));
-        let kept = write(archive, &new).and_then(|()| fs::rename(&new, directory.join(&name)));
+        let kept = archive.reader().and_then(|mut reader| copy(&mut reader, &new));
+        let kept = kept.and_then(|_| fs::rename(&new, directory.join(&name)));
         if kept.is_err() {
             let _ = fs::remove_file(&new);
         }
@@ -116,24 +144,18 @@ fn is_plain_directory(path: &Path) -> bool {
 }
 
 /// `None` if two archives can have that hash, or if the lockfile has a choice of hashes.
-fn name(integrity: &Integrity) -> Option<String> {
+pub fn name(integrity: &Integrity) -> Option<String> {
     let [hash] = integrity.hashes.as_slice() else { return None };
     let hex = data_encoding::HEXLOWER.encode(hash);
     integrity.algorithm.is_strong().then(|| format!("{:?}-{hex}", integrity.algorithm).to_lowercase())
 }
 
-fn write(archive: &mut Archive, path: &Path) -> io::Result<()> {
+/// Returns the number of bytes.
+fn copy(from: &mut impl Read, path: &Path) -> io::Result<u64> {
     // What a killed installation left may be a link.
     let _ = fs::remove_file(path);
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    let mut reader = archive.reader()?;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(()),
-            read => file.write_all(buffer.get(..read).unwrap_or_default())?,
-        }
-    }
+    io::copy(from, &mut file)
 }
 
 #[cfg(test)]

@@ -16,9 +16,11 @@ mod failure;
 mod files;
 mod install;
 mod link;
+pub mod packed;
 mod pool;
 mod proxy;
 mod run;
+
 mod unpack;
 
 pub use run::{ROLE, about_npm, command_line, run};

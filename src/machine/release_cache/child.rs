@@ -17,11 +17,11 @@ use crate::plan::{CachedRelease, layout};
 
 /// An archive is read and written in one pass.
 const MEMORY: &str = "MemoryMax=512M";
-/// Where the child sees the staging directory.
-const MOUNT: &str = "/mnt/entry";
-const ARCHIVE: &str = "archive";
+/// Where a child sees the staging directory.
+pub const MOUNT: &str = "/mnt/entry";
+pub const ARCHIVE: &str = "archive";
 /// Less than the step's time limit, because the child's error says more than the step's.
-const PACKING: Duration = Duration::from_secs(Phase::Transfer.seconds().0 - 60);
+pub const PACKING: Duration = Duration::from_secs(Phase::Transfer.seconds().0 - 60);
 
 /// Unpacks the file's bytes from `start` into the empty release.
 pub async fn unpack(
@@ -63,8 +63,13 @@ pub async fn pack(cached: &CachedRelease, staging: &Path, most: u64) -> Result<P
 }
 
 fn unit(cached: &CachedRelease, limit: Duration) -> TransientUnit {
-    let user = User::Named { user: cached.user.clone(), group: cached.group.clone() };
-    TransientUnit::new(&cached.unit, user, limit)
+    confined(&cached.unit, (&cached.user, &cached.group), limit)
+}
+
+/// Without network, secrets and IMDS.
+pub fn confined(unit: &str, (user, group): (&str, &str), limit: Duration) -> TransientUnit {
+    let user = User::Named { user: user.to_owned(), group: group.to_owned() };
+    TransientUnit::new(unit, user, limit)
         .hidden(Path::new(layout::RUN))
         .property("PrivateNetwork=yes")
         .property("TemporaryFileSystem=/mnt:ro")

@@ -8,6 +8,7 @@
 mod child;
 pub mod entry;
 pub mod pack;
+pub mod packages;
 pub mod unpack;
 
 use std::fs::File;
@@ -100,9 +101,18 @@ impl std::fmt::Display for Place<'_> {
     }
 }
 
-/// Restores the release from one place. Returns the age of the entry in words; `None` if there is none.
-async fn take(imds: &Imds, cached: &CachedRelease, place: Place<'_>) -> Result<Option<String>> {
-    let staging = Staging::new(true, &cached.unit)?;
+/// An entry that is verified.
+struct Fetched {
+    staging: Staging,
+    /// Where its archive begins.
+    start: u64,
+    /// In words.
+    age: String,
+}
+
+/// Reads the entry of this key; `None` if the place has none.
+async fn fetch(imds: &Imds, of: &str, unit: &str, place: Place<'_>) -> Result<Option<Fetched>> {
+    let staging = Staging::new(true, unit)?;
     let file = staging.path().join(ENTRY);
     let (age, key) = match place {
         Place::Image(path) => {
@@ -117,18 +127,24 @@ async fn take(imds: &Imds, cached: &CachedRelease, place: Place<'_>) -> Result<O
         }
     };
     let Some(age) = age else { return Ok(None) };
-    let (of, at) = (cached.key.clone(), place.to_string());
+    let (of, at) = (of.to_owned(), place.to_string());
     let verifying = move || entry::verify(&file, &of, key.as_ref()).map_err(|cause| refused(&at, cause));
     let start = blocking(verifying).await?;
+    Ok(Some(Fetched { staging, start, age: crate::facts::age(age) }))
+}
+
+/// Restores the release from one place. Returns the age of the entry in words; `None` if there is none.
+async fn take(imds: &Imds, cached: &CachedRelease, place: Place<'_>) -> Result<Option<String>> {
+    let Some(fetched) = fetch(imds, &cached.key, &cached.unit, place).await? else { return Ok(None) };
     empty(cached).await?;
-    child::unpack(cached, staging.path(), ENTRY, start, LIMIT).await?;
+    child::unpack(cached, fetched.staging.path(), ENTRY, fetched.start, LIMIT).await?;
     let CachedRelease { release, record, uses, .. } = cached.clone();
     blocking(move || releases::finish(&release, &record, &uses)).await?;
-    Ok(Some(crate::facts::age(age)))
+    Ok(Some(fetched.age))
 }
 
 fn refused(place: &str, cause: String) -> Error {
-    Error::new(Code::CacheRefused, format!("reading the release in {place}"), cause)
+    Error::new(Code::CacheRefused, format!("reading the entry in {place}"), cause)
 }
 
 /// Copies the image's entry, if it has one, and returns its age in seconds. Only root may be able to change it.
@@ -176,29 +192,40 @@ async fn key(imds: &Imds, object: &CacheObject) -> Result<Secret> {
     }
 }
 
-/// Stores the release, unless there is an entry. The service is healthy already: the run does not fail because no time is left, or
-/// because the release cannot be an entry.
+/// Stores the release, unless there is an entry.
 pub async fn store(imds: &Imds, cached: &CachedRelease) -> Result<Change> {
+    let Some(object) = &cached.object else { return Ok(Change::Unchanged) };
+    let packing = async |staging: &Path, most| child::pack(cached, staging, most).await;
+    in_time("the release is", stored(imds, object, (&cached.key, &cached.unit), packing)).await
+}
+
+/// A run does not fail because no time is left, or because what was built cannot be an entry.
+async fn in_time(what: &str, storing: impl Future<Output = Result<Change>>) -> Result<Change> {
     let left = budget::end().map_or(STORING, |end| end.saturating_duration_since(Instant::now()));
-    let why = match timeout(left.saturating_sub(TO_END).min(STORING), stored(imds, cached)).await {
+    let why = match timeout(left.saturating_sub(TO_END).min(STORING), storing).await {
         Ok(Err(error)) if error.code() == Code::CacheRefused => error.in_public().report().causes.join(": "),
         Ok(stored) => return stored,
         Err(_) => "no time was left".to_owned(),
     };
-    progress::note(format!("the release is not stored in the release cache: {why}"));
+    progress::note(format!("{what} not stored in the release cache: {why}"));
     Ok(Change::Changed("not stored".to_owned()))
 }
 
-async fn stored(imds: &Imds, cached: &CachedRelease) -> Result<Change> {
-    let Some(object) = &cached.object else { return Ok(Change::Unchanged) };
+/// `pack` gets a directory and the most bytes that its archive there may have.
+async fn stored(
+    imds: &Imds,
+    object: &CacheObject,
+    (of, unit): (&str, &str),
+    pack: impl AsyncFnOnce(&Path, u64) -> Result<PathBuf>,
+) -> Result<Change> {
     if transfer::exists(imds, &object.at, access(object)).await? {
         return Ok(Change::Unchanged);
     }
     let key = key(imds, object).await?;
-    let staging = Staging::new(true, &cached.unit)?;
+    let staging = Staging::new(true, unit)?;
     staging.open_to_a_child()?;
-    let archive = child::pack(cached, staging.path(), most(staging.path())).await?;
-    let (of, file) = (cached.key.clone(), staging.path().join(ENTRY));
+    let archive = pack(staging.path(), most(staging.path())).await?;
+    let (of, file) = (of.to_owned(), staging.path().join(ENTRY));
     let made = file.clone();
     let writing = move || {
         entry::write(&archive, &of, &key, &made).doing(|| "writing an entry of the release cache".to_owned())

@@ -73,7 +73,7 @@ pub fn whole(draft: &Draft, steps: Steps, recover: Vec<Step>) -> Plan {
 /// Removes an incomplete release, and gives the instance up: the group launches another one into its pool.
 fn give_up(draft: &Draft) -> Vec<Step> {
     let mut steps = discard(draft);
-    signal::give_up(&mut steps, draft.wanted, "discard");
+    signal::give_up(&mut steps, draft.wanted);
     steps.finish()
 }
 

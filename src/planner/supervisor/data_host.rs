@@ -30,7 +30,10 @@ fn supervise(app: &App) -> Result<Service> {
     let Some(host) = app.recipe.data_host() else {
         return Err(Error::new(Code::Bug, "planning the database server", "it is not one"));
     };
-    refuse_values(app, host)?;
+    // An image has no value, and the machine of which it is made starts nothing.
+    if !app.wanted.selection.bakes {
+        refuse_values(app, host)?;
+    }
     let server = host.server;
     let (home, state) = (app.layout.home(), app.layout.data());
     let volume = place::path(app.wanted.manifest, app.layout);
