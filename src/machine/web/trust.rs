@@ -66,6 +66,19 @@ pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::Root
     Ok(store)
 }
 
+/// The system's certificates that can be used. `None` if it has no bundle, or if the environment of this process names other files,
+/// as on a laptop.
+pub fn system_certificates() -> Option<Vec<CertificateDer<'static>>> {
+    if ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return None;
+    }
+    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists())?;
+    let mut usable = rustls::RootCertStore::empty();
+    let mut certificates = load_certs_from_paths(Some(bundle), None).certs;
+    certificates.retain(|certificate| usable.add(certificate.clone()).is_ok());
+    (!certificates.is_empty()).then_some(certificates)
+}
+
 /// The certificates of the policy's CA file. Fails if it has none, or a broken one, which would show only later as
 /// "unknown issuer", and if users other than root and the user of this process can change it.
 pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
