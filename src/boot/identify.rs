@@ -72,7 +72,7 @@ pub async fn arrive(
         policy.repository()?;
     }
     let here = flags.overrides.facts.is_none();
-    let mut facts = surveyed(machine, flags, &policy, report).await?;
+    let facts = surveyed(machine, flags, &policy, report).await?;
     let mut decided = None;
     if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
         report.instance(instance);

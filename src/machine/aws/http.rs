@@ -4,7 +4,6 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use rustls::pki_types::CertificateDer;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
@@ -47,15 +46,13 @@ fn proxy(at: &Proxy, network: &Network) -> Result<ProxyConfig> {
 /// certificates that are parsed already. Where the system's bundle is not found, the SDK searches: it reads three hundred files.
 fn trusted(network: &Network) -> Result<TrustStore> {
     let mut store = match system_certificates() {
-        Some(certificates) => TrustStore::empty().with_pem_certificate(text(&certificates)),
+        Some(text) => TrustStore::empty().with_pem_certificate(text),
         None => TrustStore::default(),
     };
     if let Some(file) = &network.ca_file {
-        store.add_pem_certificate(text(&certificates_of(file.path())?));
+        let certificates = certificates_of(file.path())?;
+        store.add_pem_certificate(certificates.iter().map(pem).collect::<String>());
     }
     Ok(store)
 }
 
-fn text(certificates: &[CertificateDer<'static>]) -> String {
-    certificates.iter().map(pem).collect()
-}
