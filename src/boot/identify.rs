@@ -1,7 +1,7 @@
 //! Finds out what a run deploys: reads the machine, the instance and its tags, and selects service and environment as
 //! the policy allows. Changes nothing.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use super::records;
@@ -71,13 +71,8 @@ pub async fn arrive(
         // No earlier run can have recorded a repository, so fail before the waits for IMDS.
         policy.repository()?;
     }
-    let programs = planner::runtime::programs();
-    let mut facts =
-        report.during("machine", "inspecting the machine", observe::facts(machine, flags, &programs)).await?;
     let here = flags.overrides.facts.is_none();
-    records::check(&facts, report)?;
-    let asking = observe::instance(machine, flags, &facts, &policy);
-    facts.instance = report.during("metadata", "waiting for IMDS", asking).await?;
+    let facts = surveyed(machine, flags, &policy, report).await?;
     let mut decided = None;
     if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
         report.instance(instance);
@@ -90,6 +85,39 @@ pub async fn arrive(
         }
     }
     Ok(Arrived { policy, facts, decided, here })
+}
+
+/// The machine and its instance. Both are read at once; an error of the machine does not wait for IMDS.
+async fn surveyed(
+    machine: &impl Observe,
+    flags: &Flags,
+    policy: &Policy,
+    report: &Report,
+) -> Result<Facts> {
+    let programs = planner::runtime::programs();
+    let surveying = observe::facts(machine, flags, &programs);
+    let surveying = report.during("machine", "inspecting the machine", surveying);
+    if flags.overrides.facts.is_some() {
+        let facts = surveying.await?;
+        records::check(&facts, report)?;
+        return Ok(facts);
+    }
+    let mut surveying = pin!(surveying);
+    let asking = observe::instance(machine, flags, policy);
+    let mut asking = pin!(report.during("metadata", "waiting for IMDS", asking));
+    let mut told = None;
+    let facts = loop {
+        tokio::select! {
+            facts = &mut surveying => break facts?,
+            instance = &mut asking, if told.is_none() => told = Some(instance),
+        }
+    };
+    records::check(&facts, report)?;
+    let instance = match told {
+        Some(told) => told?,
+        None => asking.await?,
+    };
+    Ok(Facts { instance, ..facts })
 }
 
 /// Waits for the tags, and selects service, environment and commit.

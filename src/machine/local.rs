@@ -30,6 +30,7 @@ use crate::machine::service::{
 };
 use crate::machine::survey;
 use crate::machine::upkeep::{journal, labels, swap};
+use crate::machine::versions::Versions;
 use crate::machine::volume;
 use crate::machine::{self, Check, Download, Health, Observe, Scratch, SecretPatience, blocking};
 use crate::plan::{Action, Seconds, layout};
@@ -44,13 +45,14 @@ pub struct LocalHost {
     root: bool,
     /// The name of the fetch's transient unit and scratch directory.
     fetch: String,
+    versions: Versions,
 }
 
 impl LocalHost {
     /// For the run that holds the lock. Its fetch has a fixed name, so that the next run finds what a killed one left.
     pub fn new() -> Self {
         let root = nix::unistd::geteuid().is_root();
-        LocalHost { imds: Default::default(), root, fetch: layout::FETCH.to_owned() }
+        LocalHost { imds: Default::default(), root, fetch: layout::FETCH.to_owned(), versions: Versions::default() }
     }
 
     /// For commands that run beside it: their fetch has a name of its own, so that they do not disturb a run.
@@ -72,6 +74,10 @@ impl LocalHost {
         kept::of(service)
     }
 
+    pub(super) fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
     pub(super) fn imds(&self) -> &Imds {
         self.imds.get_or_init(Imds::new)
     }
@@ -85,7 +91,7 @@ impl Default for LocalHost {
 
 impl Observe for LocalHost {
     async fn facts(&self, programs: &[&Places]) -> Result<Facts> {
-        survey::facts(programs).await
+        survey::facts(programs, &self.versions).await
     }
 
     async fn instance(&self, wait: Seconds) -> Result<Instance> {

@@ -27,6 +27,7 @@ pub mod seal;
 mod service;
 mod survey;
 mod upkeep;
+mod versions;
 mod volume;
 mod web;
 
@@ -245,6 +246,9 @@ pub trait Host: Observe {
 
     /// Sends one heartbeat, unless the hook is completed already. One attempt: the next one is soon.
     async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()>;
+
+    /// Records which versions the machine's programs printed, so that the next run need not start them.
+    fn remember(&self) -> Result<()>;
 }
 
 /// How a run ended that the watcher started.

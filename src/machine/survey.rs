@@ -19,13 +19,14 @@ use crate::machine::process::units::{self, UnitState};
 use crate::machine::service::hooks;
 use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
+use crate::machine::versions::Versions;
 use crate::machine::web::trust;
 use crate::plan::layout::{self, Layout};
 
 /// `wanted`: the programs to look for, and where.
-pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
-    // At once: each is a program that has to start.
-    let asking = join_all(wanted.iter().map(|places| installed_versions(places)));
+pub async fn facts(wanted: &[&Places], versions: &Versions) -> Result<Facts> {
+    // At once: those that are not known are programs that have to start.
+    let asking = join_all(wanted.iter().map(|places| installed_versions(places, versions)));
     let (machine, versions) = tokio::join!(machine(), asking);
     let names = wanted.iter().map(|places| places.program.to_owned());
     let mut programs: Programs = names.zip(versions).collect();
@@ -127,7 +128,7 @@ fn version_of_library(maps: &str) -> Option<u32> {
 }
 
 /// Every installed version of a program, the newest first.
-async fn installed_versions(places: &Places) -> Vec<Installed> {
+async fn installed_versions(places: &Places, versions: &Versions) -> Vec<Installed> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for path in directories(places).iter().flat_map(|bin| places.names.iter().map(|name| bin.join(name))) {
@@ -139,7 +140,7 @@ async fn installed_versions(places: &Places) -> Vec<Installed> {
         // The resolved path, where possible: a link in /usr/local/bin may lead to another version later.
         let is_named = |name: &OsStr| places.names.iter().any(|known| name == OsStr::new(known));
         let program = if real.file_name().is_some_and(is_named) { real.clone() } else { path };
-        let Some(version) = version(places, &real).await else { continue };
+        let Some(version) = version(places, &real, versions).await else { continue };
         let beside = beside(places, &program, &version);
         found.push(Installed { version, program, beside });
     }
@@ -156,13 +157,17 @@ fn beside(places: &Places, program: &Path, version: &str) -> BTreeSet<String> {
     present.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// From the path of a runtime that bootagent installed, which need not be run for it; else the program prints it.
-async fn version(places: &Places, program: &Path) -> Option<String> {
+/// From the path of a runtime that bootagent installed, or as it was printed for an earlier run; else the program prints it.
+async fn version(places: &Places, program: &Path, versions: &Versions) -> Option<String> {
     let below = program.strip_prefix(layout::runtime(places.program, "")).ok();
     let named = below.and_then(|path| path.iter().next()?.to_str()?.strip_prefix('v'));
     if let Some(version) = named.filter(|name| nodejs_semver::Version::parse(name).is_ok()) {
         return Some(version.to_owned());
     }
+    versions.of(program, places.names, async || printed(places, program).await).await
+}
+
+async fn printed(places: &Places, program: &Path) -> Option<String> {
     let output = program::tool(&[&program.display().to_string(), places.asked], 10).await.ok()?;
     // nginx prints its version to standard error.
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -41,17 +41,17 @@ pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) 
     Ok(facts)
 }
 
-/// The instance, from IMDS. A dry run does not need IMDS if flags or the policy already name service and environment.
+/// The instance, from IMDS; not asked of the record of a machine. A dry run does not need IMDS if flags or the policy already name
+/// service and environment.
 pub async fn instance(
     machine: &impl Observe,
     flags: &Flags,
-    facts: &Facts,
     policy: &Policy,
 ) -> Result<Option<Instance>> {
     let on_a_laptop = flags.overrides.any().is_some() || !machine.is_root();
-    let needs_no_tags = facts.tags.is_some() || policy.needed_tags().is_empty();
-    if flags.overrides.facts.is_some() || (on_a_laptop && needs_no_tags) {
-        return Ok(facts.instance.clone());
+    let needs_no_tags = !flags.overrides.tags.is_empty() || policy.needed_tags().is_empty();
+    if on_a_laptop && needs_no_tags {
+        return Ok(None);
     }
     if flags.dry_run && needs_no_tags {
         // This may be a laptop as well, where IMDS does not answer: so the wait is short.

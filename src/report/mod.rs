@@ -2,12 +2,14 @@
 //!
 //! A report that cannot be written never ends a run. Foreign text gets here only redacted.
 
+mod accompany;
 mod console;
 mod ending;
 mod evidence;
 mod known;
 mod ongoing;
 mod publication;
+mod rhythm;
 mod serving;
 pub mod status;
 mod terminal;
@@ -16,7 +18,7 @@ pub mod view;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::facts::{Commit, Instance};
@@ -25,6 +27,7 @@ use crate::observe::Selection;
 use crate::plan::{Action, Mark, Plan, Step, StepId};
 use crate::secret::Redaction;
 use ongoing::Ongoing;
+use rhythm::Rhythm;
 use status::{Outcome, Status, StepReport};
 use timeline::Timeline;
 
@@ -34,7 +37,6 @@ pub use terminal::{StatusLine, print, print_line, tell};
 
 /// Seconds between two updates of the status file's heartbeat, which shows that the agent is alive.
 pub const HEARTBEAT: u64 = 5;
-const TICK: Duration = Duration::from_secs(1);
 
 /// How a run shows its progress on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub struct Report {
     /// the status of the last run as it is.
     has_begun: AtomicBool,
     before: publication::Kept,
+    rhythm: Rhythm,
     progress: Progress,
     living: Mutex<StatusLine>,
     ongoing: Mutex<Ongoing>,
@@ -74,6 +77,7 @@ impl Report {
             is_published: false,
             has_begun: AtomicBool::new(false),
             before: publication::Kept::default(),
+            rhythm: Rhythm::default(),
             progress,
             living: Default::default(),
             ongoing: Default::default(),
@@ -90,18 +94,29 @@ impl Report {
         locked(&self.status)
     }
 
-    /// Changes the status and writes the file. If that fails, the run continues: the service matters more than its
-    /// status.
+    /// Changes the status, and writes the file now or a moment later (see `Rhythm`).
     fn update(&self, change: impl FnOnce(&mut Status)) {
         let mut status = self.status();
         status.waiting = locked(&self.ongoing).waiting();
         change(&mut status);
         status.heartbeat = now();
-        if self.is_published
-            && self.has_begun.load(Ordering::Relaxed)
-            && let Err(error) = publication::publish(&status)
-        {
+        if self.is_published && self.has_begun.load(Ordering::Relaxed) && self.rhythm.is_now() {
+            self.write(&status);
+        }
+    }
+
+    /// Writes the file. If that fails, the run continues: the service matters more than its status.
+    fn write(&self, status: &Status) {
+        if let Err(error) = publication::publish(status) {
             tracing::error!(%error, "the status file cannot be written");
+        }
+        self.rhythm.written();
+    }
+
+    /// Writes what `update` left for later.
+    fn write_rest(&self) {
+        if self.rhythm.is_due() {
+            self.write(&self.status());
         }
     }
 
@@ -116,48 +131,6 @@ impl Report {
         if self.progress != Progress::Silent {
             locked(&self.living).clear();
             tell(format_args!("bootagent {:6.1} s  {line}", self.started.elapsed().as_secs_f64()));
-        }
-    }
-
-    /// Runs `work`, and meanwhile updates the heartbeat and shows what the run waits for.
-    pub async fn accompany<T>(&self, work: impl Future<Output = T>) -> T {
-        let done = tokio::select! {
-            done = work => done,
-            never = self.tick_on() => never,
-        };
-        locked(&self.living).clear();
-        done
-    }
-
-    async fn tick_on<T>(&self) -> T {
-        loop {
-            tokio::time::sleep(TICK).await;
-            self.tick();
-        }
-    }
-
-    fn tick(&self) {
-        let waiting = locked(&self.ongoing).waiting();
-        let status = self.status();
-        let is_due = status.waiting != waiting || now().saturating_sub(status.heartbeat) >= HEARTBEAT;
-        drop(status);
-        if is_due {
-            self.begin();
-        }
-        let lines = locked(&self.ongoing).lines(Instant::now());
-        if self.is_published {
-            lines.iter().for_each(|line| tracing::info!("{line}"));
-        }
-        match self.progress {
-            Progress::Silent | Progress::Quiet => {}
-            Progress::Lines => lines.iter().for_each(|line| self.say(line)),
-            Progress::Living => match ongoing::line(&waiting, now()) {
-                Some(line) => {
-                    let line = format!("bootagent {:4} s  {line}", self.started.elapsed().as_secs());
-                    locked(&self.living).show(&line);
-                }
-                None => locked(&self.living).clear(),
-            },
         }
     }
 

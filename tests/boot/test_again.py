@@ -1,5 +1,7 @@
 """Again: a second run, a change, an update, a reboot, a kill, an image baked of a used machine."""
 
+import json
+
 import pytest
 from lab.deadline import wait_for
 from looks import (  # noqa: F401
@@ -22,10 +24,16 @@ from services import lingering, talking
 from stage import run, serving
 
 EXITS = {"server.js": "process.exit(3)"}
+VERSIONS = "/var/lib/bootagent/versions.json"
 
 
 def changed_steps(machine) -> list[str]:
     return [step["id"] for step in status(machine)[1]["steps"] if step["outcome"] == "changed"]
+
+
+def node_versions(machine) -> set[str]:
+    facts = json.loads(machine.check(["bootagent", "facts", "--local"]))
+    return {node["version"] for node in facts["programs"]["node"]}
 
 
 class TestSecondRun:
@@ -50,6 +58,39 @@ class TestSecondRun:
         assert not unexpected, "\n".join(unexpected)
         assert process(machine) == running, "the service was restarted"
         assert changed_steps(machine) == []
+
+    def test_it_starts_no_program(self, machine):
+        """systemd is asked on its socket, and a runtime whose file is the same as before is not asked for its version."""
+        trace = ["strace", "--follow-forks", "--trace=execve", "--signal=none", "--output=/root/trace"]
+        machine.check([*trace, "bootagent", "run"])
+        started = [line for line in machine.read("/root/trace").splitlines() if line.rstrip().endswith("= 0")]
+        machine.check(["rm", "/root/trace"])
+        assert len(started) == 1, "\n".join(started)
+
+    def test_a_program_that_was_replaced_is_asked_again(self, machine):
+        node = "/usr/local/lib/nodejs/node-v20.18.0/bin/node"
+        known = json.loads(machine.read(VERSIONS))
+        assert known[node]["version"] == "20.18.0" and machine.stat(VERSIONS).mode == 0o600
+        known[node]["version"] = "20.99.0"
+        machine.check(["tee", VERSIONS], stdin=json.dumps(known))
+        assert "20.99.0" in node_versions(machine), "the record is not used"
+        machine.check(["sh", "-c", f"cp {node} {node}.new && mv {node}.new {node}"])
+        assert "20.18.0" in node_versions(machine), "a file of other times was not asked"
+        machine.check(["sh", "-c", f"printf '#!/bin/sh\necho v20.1.7\n' > {node}"])
+        assert "20.1.7" in node_versions(machine)
+        machine.check(["bootagent", "run"])
+        assert node not in json.loads(machine.read(VERSIONS)), "a script can start another version without a change of its own"
+        machine.check(["tee", VERSIONS], stdin="{ not JSON")
+        machine.check(["bootagent", "run"])
+        assert json.loads(machine.read(VERSIONS)), "a damaged record is replaced"
+
+    def test_without_systemd_s_socket_systemctl_is_asked(self, machine):
+        running = process(machine)
+        machine.check(["mv", "/run/systemd/private", "/run/systemd/private.away"])
+        again = machine.run(["bootagent", "run"])
+        machine.check(["mv", "/run/systemd/private.away", "/run/systemd/private"])
+        assert again.code == 0, again.stderr
+        assert process(machine) == running and changed_steps(machine) == []
 
     def test_a_data_directory_that_was_removed_is_not_missed_by_what_runs(self, machine):
         """The service's mounts hold the old one, in which nothing can be written any more."""

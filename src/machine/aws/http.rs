@@ -4,15 +4,14 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use data_encoding::BASE64;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
-use crate::machine::web::trust::certificates_of;
+use crate::machine::web::trust::{certificates_of, pem, system_certificates};
 
-/// For IMDS: never through a proxy, which would see the role's credentials. IMDS speaks plain HTTP, so no CA matters.
+/// For IMDS: never through a proxy, which would see the role's credentials. IMDS speaks plain HTTP, so no CA certificate is read.
 pub fn direct() -> SharedHttpClient {
-    Builder::new().tls_provider(provider()).build_https()
+    Builder::new().build_http()
 }
 
 /// For AWS APIs, with the proxy and CA file of the policy; otherwise like the SDK's default client.
@@ -44,16 +43,16 @@ fn proxy(at: &Proxy, network: &Network) -> Result<ProxyConfig> {
 }
 
 /// The system's certificates and those of the policy's CA file. The SDK panics on an invalid PEM file, so it gets
-/// certificates that are parsed already.
+/// certificates that are parsed already. Where the system's bundle is not found, the SDK searches: it reads three hundred files.
 fn trusted(network: &Network) -> Result<TrustStore> {
-    let mut store = TrustStore::default();
+    let mut store = match system_certificates() {
+        Some(text) => TrustStore::empty().with_pem_certificate(text),
+        None => TrustStore::default(),
+    };
     if let Some(file) = &network.ca_file {
-        for certificate in certificates_of(file.path())? {
-            let body = BASE64.encode(certificate.as_ref());
-            store.add_pem_certificate(format!(
-                "-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
-            ));
-        }
+        let certificates = certificates_of(file.path())?;
+        store.add_pem_certificate(certificates.iter().map(pem).collect::<String>());
     }
     Ok(store)
 }
+

@@ -28,10 +28,17 @@ struct Ids {
 /// Looked up when the step runs, because an earlier step of the plan may create the user.
 fn ids(owner: &Owner) -> Result<Ids> {
     let doing = || format!("looking up {owner}");
-    let user = User::from_name(&owner.user).doing(doing)?;
-    let group = Group::from_name(&owner.group).doing(doing)?;
-    match (user, group) {
-        (Some(user), Some(group)) => Ok(Ids { uid: user.uid, gid: group.gid }),
+    // Most files are root's, which needs no look into /etc/passwd.
+    let uid = match owner.user.as_str() {
+        "root" => Some(Uid::from_raw(0)),
+        name => User::from_name(name).doing(doing)?.map(|user| user.uid),
+    };
+    let gid = match owner.group.as_str() {
+        "root" => Some(Gid::from_raw(0)),
+        name => Group::from_name(name).doing(doing)?.map(|group| group.gid),
+    };
+    match (uid, gid) {
+        (Some(uid), Some(gid)) => Ok(Ids { uid, gid }),
         _ => Err(Error::new(Code::Io, doing(), "there is no such user or group")),
     }
 }

@@ -26,6 +26,10 @@ impl Host for LocalHost {
     async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()> {
         autoscaling::heartbeat(self.imds(), keepalive).await
     }
+
+    fn remember(&self) -> Result<()> {
+        self.versions().write()
+    }
 }
 
 impl LocalHost {

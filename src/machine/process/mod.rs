@@ -2,6 +2,7 @@
 //! users, and bootagent's own process.
 
 pub mod boot_times;
+mod bus;
 pub mod cgroup;
 pub mod exit;
 pub mod journal;
@@ -12,6 +13,7 @@ pub mod program;
 pub mod reason;
 pub mod sockets;
 pub mod this;
+mod unit_state;
 pub mod units;
 pub mod users;
 pub mod watcher;

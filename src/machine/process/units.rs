@@ -1,48 +1,16 @@
-//! systemd's units: their state, from `systemctl show`, and the commands to stop and forget them. A service's unit is
-//! started in `service/start.rs`.
+//! systemd's units: their state, and the commands to stop and forget them. The state is asked of systemd itself, and of `systemctl`
+//! where that fails, as for every user but root. A service's unit is started in `service/start.rs`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
-use super::exit::{Exit, IMDS_ANSWERS};
+use super::bus;
 use super::program::tool;
+pub use super::unit_state::UnitState;
+use super::unit_state::{PROPERTIES, parse};
 use crate::error::Result;
-use crate::plan::layout;
-
-/// The properties of one unit that bootagent reads; names as in `systemctl show`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnitState {
-    pub load: String,
-    pub active: String,
-    pub sub: String,
-    pub result: String,
-    pub main_pid: u32,
-    pub restarts: u32,
-    pub invocation: String,
-    pub cgroup: String,
-    pub needs_reload: bool,
-    /// How the main process ended; `None` while it runs.
-    pub exit: Option<Exit>,
-    /// When the unit last became active, in seconds since 1970.
-    pub active_since: Option<u64>,
-    /// The last start failed in `ExecStartPre=`, because the unit could reach IMDS.
-    pub imds_answered: bool,
-}
-
-impl UnitState {
-    pub fn is_active(&self) -> bool {
-        self.active == "active"
-    }
-
-    pub fn is_down(&self) -> bool {
-        matches!(self.active.as_str(), "inactive" | "failed")
-    }
-}
-
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainCode,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
 
 pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
@@ -57,17 +25,25 @@ pub async fn state(unit: &str) -> Result<UnitState> {
             ..UnitState::default()
         });
     }
+    if let Ok(all) = bus::properties(&[unit.to_owned()]).await
+        && let [properties] = all.as_slice()
+    {
+        return Ok(UnitState::of(properties));
+    }
     let output = tool(&["systemctl", "show", "--timestamp=unix", PROPERTIES, "--", unit], 20).await?;
     Ok(parse(&output.text()))
 }
 
-/// The states of several units, in their order, from one call: each costs about ten milliseconds of a processor.
+/// The states of several units, in their order. From one call, if systemctl must be asked: it costs ten milliseconds of a processor.
 pub async fn states(units: &[String]) -> Result<Vec<UnitState>> {
     match units {
         [] => return Ok(Vec::new()),
         [one] => return Ok(vec![state(one).await?]),
         _ if !is_running_the_machine() => return try_join_all(units.iter().map(|unit| state(unit))).await,
         _ => {}
+    }
+    if let Ok(all) = bus::properties(units).await {
+        return Ok(all.iter().map(UnitState::of).collect());
     }
     let mut line = vec!["systemctl", "show", "--timestamp=unix", PROPERTIES, "--"];
     line.extend(units.iter().map(String::as_str));
@@ -95,60 +71,26 @@ pub async fn settled(unit: &str) -> Result<UnitState> {
     Ok(state)
 }
 
-fn parse(text: &str) -> UnitState {
-    let mut values: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-    let mut take = |name: &str| values.remove(name).unwrap_or_default().to_owned();
-    UnitState {
-        load: take("LoadState"),
-        active: take("ActiveState"),
-        sub: take("SubState"),
-        result: take("Result"),
-        main_pid: take("MainPID").parse().unwrap_or(0),
-        restarts: take("NRestarts").parse().unwrap_or(0),
-        invocation: take("InvocationID"),
-        cgroup: take("ControlGroup"),
-        needs_reload: take("NeedDaemonReload") == "yes",
-        exit: Exit::of(&take("ExecMainCode"), &take("ExecMainStatus")),
-        active_since: take("ActiveEnterTimestamp").strip_prefix('@').and_then(|at| at.parse().ok()),
-        imds_answered: text
-            .lines()
-            .filter_map(|line| line.strip_prefix("ExecStartPre="))
-            .any(is_failed_proof),
-    }
-}
-
-/// The value is `{ path=... ; argv[]=bootagent __child imds-proof ; ... ; code=exited ; status=189 }`.
-fn is_failed_proof(start_pre: &str) -> bool {
-    start_pre.contains(layout::IMDS_PROOF) && start_pre.ends_with(&format!("; status={IMDS_ANSWERS} }}"))
-}
-
-/// When the main process of a unit was started, in microseconds since 1970, read through D-Bus: `systemctl show` prints
+/// When the main process of a unit was started, in microseconds since 1970. Read through D-Bus in any case: `systemctl show` prints
 /// whole seconds, and older versions have no option for more.
 pub async fn started(unit: &str) -> Result<Option<u64>> {
+    const MOMENT: &str = "ExecMainStartTimestamp";
     if !is_running_the_machine() {
         return Ok(None);
     }
-    let path = format!("/org/freedesktop/systemd1/unit/{}", bus_name(unit));
-    let service = "org.freedesktop.systemd1.Service";
-    let line =
-        ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, "ExecMainStartTimestamp"];
-    let output = tool(&line, 20).await?;
-    Ok(output
-        .text()
-        .trim()
-        .strip_prefix("t ")
-        .and_then(|number| number.parse().ok())
-        .filter(|moment| *moment > 0))
-}
-
-/// A unit's name in a D-Bus object path: every byte that is not a letter or digit is escaped, and a leading digit, too.
-fn bus_name(unit: &str) -> String {
-    let escaped = unit.bytes().enumerate().map(|(at, byte)| match byte {
-        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
-        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-        other => format!("_{other:02x}"),
-    });
-    escaped.collect()
+    let asked = bus::properties(&[unit.to_owned()]).await.ok();
+    let told = asked.and_then(|all| Some(all.first()?.get(MOMENT)?.number()));
+    let moment = match told {
+        Some(number) => u64::try_from(number).ok(),
+        None => {
+            let path = format!("/org/freedesktop/systemd1/unit/{}", bus::escaped(unit));
+            let service = "org.freedesktop.systemd1.Service";
+            let line = ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, MOMENT];
+            let output = tool(&line, 20).await?.text();
+            output.trim().strip_prefix("t ").and_then(|number| number.parse().ok())
+        }
+    };
+    Ok(moment.filter(|moment| *moment > 0))
 }
 
 pub async fn daemon_reload() -> Result<()> {
@@ -189,6 +131,9 @@ pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
     if !is_running_the_machine() {
         return Ok(Vec::new());
     }
+    if let Ok(names) = bus::names(patterns).await {
+        return Ok(names);
+    }
     let mut line = vec!["systemctl", "list-units", "--all", "--plain", "--no-legend", "--"];
     line.extend(patterns.iter().map(String::as_str));
     let output = tool(&line, 20).await?;
@@ -197,36 +142,3 @@ pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
 
 /// The cause if the service's `ExecStartPre=` could reach IMDS.
 pub const IMDS_ANSWERS_SERVICE: &str = "the service could reach IMDS, which the policy forbids";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn properties_are_read_in_any_order_and_absent_ones_are_empty() {
-        let state = parse("NRestarts=3\nMainPID=17\nActiveState=active\nNeedDaemonReload=yes\nResult=a=b\n");
-        assert!(state.is_active() && state.needs_reload);
-        assert_eq!((state.main_pid, state.restarts, state.result.as_str()), (17, 3, "a=b"));
-        assert_eq!(parse("garbage"), UnitState::default());
-    }
-
-    #[test]
-    fn unit_names_are_escaped_for_d_bus() {
-        assert_eq!(bus_name("auth-service.service"), "auth_2dservice_2eservice");
-        assert_eq!(bus_name("2x.service"), "_32x_2eservice");
-    }
-
-    #[test]
-    fn only_a_failed_imds_proof_counts_as_imds_answered() {
-        let ended = |argv: &str, status: &str| {
-            let times = "start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited";
-            let line =
-                format!("{{ path=/x ; argv[]={argv} ; ignore_errors=no ; {times} ; status={status} }}");
-            parse(&format!("ExecStartPre={line}\n")).imds_answered
-        };
-        assert!(ended(layout::IMDS_PROOF, "189"));
-        for (argv, status) in [(layout::IMDS_PROOF, "0"), (layout::IMDS_PROOF, "1"), ("/bin/false", "189")] {
-            assert!(!ended(argv, status), "{argv} {status}");
-        }
-    }
-}

@@ -24,7 +24,8 @@ use crate::machine::{Change, Check, Health, budget, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
-/// The pause after the first look; each further one is twice as long, up to the gate's interval.
+/// The pause after the first look; each further one is an eighth longer, up to the gate's interval. So a service that is ready after
+/// a second is seen as such within a sixth of a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
@@ -245,11 +246,11 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
 }
 
 /// How long to wait until the next look, after `looked` earlier ones. Short at first, because many services are healthy
-/// within half a second; then the interval, but never beyond the end of the soak.
+/// within a second or two; then the interval, but never beyond the end of the soak.
 fn pause(gate: &Gate, looked: u32, good: Option<&(Instant, Same)>) -> Duration {
     let longest = match good {
         Some((since, same)) => gate.good_for(same.is_listening).duration().saturating_sub(since.elapsed()),
-        None => FIRST_PAUSE * 2_u32.saturating_pow(looked.min(16)),
+        None => (0..looked.min(64)).fold(FIRST_PAUSE, |pause, _| pause + pause / 8),
     };
     Duration::from_millis(gate.interval_ms).min(longest)
 }
@@ -313,8 +314,10 @@ mod tests {
             soak: Seconds(1),
             interval_ms: 500,
         };
-        let pauses = [0, 1, 2, 3, 4, 1000].map(|looked| pause(&gate, looked, None).as_millis());
-        assert_eq!(pauses, [50, 100, 200, 400, 500, 500]);
+        let pauses = [0, 1, 2, 10, 20, 1000].map(|looked| pause(&gate, looked, None).as_millis());
+        assert_eq!(pauses, [50, 56, 63, 162, 500, 500]);
+        let first_second: u128 = (0..10).map(|looked| pause(&gate, looked, None).as_millis()).sum();
+        assert!((800..1000).contains(&first_second), "ten looks within a second: {first_second} ms");
         let state = UnitState { main_pid: 17, ..UnitState::default() };
         let good = |since| (since, Same::of(&state, true, None));
         assert_eq!(pause(&gate, 1000, Some(&good(Instant::now()))).as_millis(), 500);

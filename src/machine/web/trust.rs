@@ -71,6 +71,28 @@ pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::Root
     Ok(store)
 }
 
+/// The system's certificates as PEM, without any that cannot be used. `None` if it has no bundle, or if the environment of this
+/// process names other files, as on a laptop.
+pub fn system_certificates() -> Option<Vec<u8>> {
+    if ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return None;
+    }
+    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists())?;
+    usable(std::fs::read(bundle).ok()?)
+}
+
+/// The same text, if all of its certificates can be used.
+fn usable(text: Vec<u8>) -> Option<Vec<u8>> {
+    let mut store = rustls::RootCertStore::empty();
+    let read: Vec<_> = CertificateDer::pem_slice_iter(&text).collect();
+    let usable: Vec<_> = read.iter().flatten().filter(|der| store.add((*der).clone()).is_ok()).collect();
+    match usable.len() {
+        0 => None,
+        all if all == read.len() => Some(text),
+        _ => Some(usable.into_iter().map(pem).collect::<String>().into_bytes()),
+    }
+}
+
 /// The certificates of the policy's CA file. Fails if it has none, or a broken one, which would show only later as
 /// "unknown issuer", and if users other than root and the user of this process can change it.
 pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -142,6 +164,17 @@ mod tests {
             let read: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).map(Result::unwrap).collect();
             assert_eq!(read, [der.clone(), der]);
         }
+    }
+
+    #[test]
+    fn a_bundle_s_certificates_are_used_without_those_that_cannot_be() {
+        let good = rcgen::generate_simple_self_signed(["x.test".to_owned()]).unwrap().cert;
+        let text = pem(good.der());
+        assert_eq!(usable(text.clone().into_bytes()).unwrap(), text.as_bytes());
+        let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(usable(format!("{bad}# a comment\n{text}").into_bytes()).unwrap(), text.as_bytes());
+        assert_eq!(usable(bad.as_bytes().to_vec()), None);
+        assert_eq!(usable(Vec::new()), None);
     }
 
     fn refused(text: &str, mode: u32) -> String {
