@@ -108,6 +108,16 @@ def test_a_binary_of_another_version_is_refused(checkout, tmp_path):
     assert done.returncode == 65 and "another version" in done.stderr, done
 
 
+def test_a_binary_of_the_other_architecture_from_another_commit_is_refused(checkout, tmp_path):
+    head = subprocess.run(["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+    native, foreign = tmp_path / "native", tmp_path / "foreign"
+    native.write_text(f"#!/bin/sh\necho 'bootagent 0.1.0 ({head.stdout.strip()})'\n")
+    native.chmod(0o755)
+    foreign.write_text("0.1.0 (0123456789ab)")
+    done = release(checkout, tmp_path / "target", BINARY=str(native), BINARY_AARCH64=str(foreign), ANY_COMMIT="")
+    assert done.returncode == 65 and f"{foreign} was not built from this commit" in done.stderr, done
+
+
 @pytest.mark.parametrize("expression, allowed", [
     ("MIT", True), ("MIT OR GPL-3.0", True), ("MIT AND GPL-3.0", False), ("(MIT OR Apache-2.0) AND Unicode-3.0", True),
     ("GPL-2.0-only", False), ("", False), ("Apache-2.0 WITH LLVM-exception", True), ("(GPL-3.0 OR AGPL-3.0) AND MIT", False),
