@@ -78,7 +78,7 @@ def of_dependencies(world: World, count: int) -> Files:
     for name in names:
         world.npm.publish(name, "1.0.0", {f"lib/{number}.js": f"module.exports = '{name}'\n" for number in range(10)})
     project = world.npm.project(SERVICE, dict.fromkeys(names, "1.0.0"), scripts={"start": "node server.js"})
-    return service(**project)
+    return service(**project, **{"bootagent.toml": MANIFEST})
 
 
 AXES = [

@@ -80,7 +80,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { pack_bytes: 512 << 20, tree_bytes: 2 << 30, entries: 100_000, evidence_bytes: 4 << 20 }
+        Limits { pack_bytes: 1 << 30, tree_bytes: 2 << 30, entries: 120_000, evidence_bytes: 4 << 20 }
     }
 }
 
