@@ -72,8 +72,8 @@ const PINNED: &[(&str, &str, &str)] = &[
     ),
     (
         "pnpm",
-        "11.28.10",
-        "ZyIW8G4VwQm4VHHUnT++0X5vA+rSWN8Iwr9bSlwzMh6/v1lHa86BMl762has4Kx4VI/Qv816UTaek5GCo91Q5A==",
+        "11.28.11",
+        "dAGE0Q+B9dWxZb6IVg7numJAbEE0iWq8J6WAEJ7sL0fB5B2RJRyUTCyrq8scIkYXmeu3LeLsYlryAwsONsc1ow==",
     ),
     (
         "@oven/bun-linux-x64",

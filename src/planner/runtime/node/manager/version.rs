@@ -56,7 +56,7 @@ pub fn requested(manager: &Manager, usual: &str, source: &Source, package: &Pack
 }
 
 /// The versions of pnpm whose checksums are known, the oldest first.
-const PNPM_VERSIONS: &[&str] = &["7.33.7", "8.15.9", "9.15.9", "10.34.8", "11.28.10"];
+const PNPM_VERSIONS: &[&str] = &["7.33.7", "8.15.9", "9.15.9", "10.34.8", "11.28.11"];
 
 /// The lowest version of a range: the only one that is known without asking the registry, and the same on each machine. Of the
 /// managers that refuse a project whose `engines` they do not fit.
@@ -142,7 +142,7 @@ mod tests {
             (&PNPM, "10.34.8", &[], r#"{"engines": {"pnpm": "^9"}}"#, "9.15.9", false, "engines"),
             (&PNPM, "8.15.9", &[], r#"{"engines": {"pnpm": ">=9"}}"#, "9.15.9", false, "engines"),
             (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "9.4.0"}}"#, "9.4.0", true, "engines"),
-            (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "^11"}}"#, "11.28.10", false, "engines"),
+            (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "^11"}}"#, "11.28.11", false, "engines"),
             (&PNPM, "9.15.9", &[], r#"{"engines": {"pnpm": "11.5.x"}}"#, "11.5.0", true, "engines"),
             (&YARN_CLASSIC, "1.22.22", &[], r#"{"engines": {"yarn": "~1.19"}}"#, "1.19.0", true, "engines"),
             (
