@@ -73,7 +73,7 @@ codes! {
     Held = "E-HELD", Refused, "bootagent unhold ends the hold; then: bootagent run";
     Busy = "E-BUSY", Temporary, "another run is active: follow it with bootagent status --wait";
     Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; bootagent status --steps shows which step took it; raise budget in the policy if the step needs that long";
-    StepDeadline = "E-STEP-DEADLINE", Failed, "the step has its own time limit, which no setting raises: speed up what it waits for, or use a larger instance";
+    StepDeadline = "E-STEP-DEADLINE", Failed, "the step has its own time limit: speed up what it waits for, or use a larger instance; install and build commands may take two thirds of a longer budget";
     Cancelled = "E-CANCELLED", Temporary, "the run was cancelled; run it again: it continues where it stopped";
     AgentDied = "E-AGENT-DIED", Failed, "journalctl -t bootagent has its last lines; run it again: it continues where it stopped";
     RecordUnreadable = "E-RECORD-UNREADABLE", Failed, "the run uses the other records, and the next healthy run writes this one again; check the disk";

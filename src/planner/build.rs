@@ -9,7 +9,7 @@ use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, accounts, cache, hooks, imds, packages, registries, value_files};
 use crate::error::Result;
-use crate::facts::OwnManifest;
+use crate::facts::{OwnManifest, Seconds};
 use crate::fault::Phase;
 use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
@@ -89,11 +89,17 @@ fn commands(steps: &mut Steps, draft: &Draft, part: &Recipe, (last, ready): (&st
             .after(&[&last])
             .after(ready)
             .after(&restored.iter().map(String::as_str).collect::<Vec<_>>())
-            .within(work.phase);
+            .within(work.phase)
+            .lasting(limit(work.phase, wanted.selection.budget));
         cache::store_packages(steps, draft, part, work);
         last = work.name.clone();
     }
     last
+}
+
+/// More than the usual time, if the operator gives the whole run more: a build can be slow on a small instance.
+fn limit(phase: Phase, budget: Seconds) -> Seconds {
+    Seconds(phase.seconds().0.max(budget.0 / 3 * 2))
 }
 
 /// Adds bootagent's own scripts that the build runs. Returns whether there are any.
@@ -238,4 +244,16 @@ pub fn finish(steps: &mut Steps, draft: &Draft) {
         .needing(needs)
         .within(Phase::Tidy)
         .marks(Mark::Whole);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_budget_gives_a_build_more_time() {
+        for (budget, most) in [(60, 600), (900, 600), (2400, 1600), (3600, 2400)] {
+            assert_eq!(limit(Phase::Build, Seconds(budget)), Seconds(most));
+        }
+    }
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 use nix::unistd::User;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::fault::Phase;
 use crate::machine::Tokens;
 use crate::machine::disk::files;
 use crate::machine::jail::child::Role;
@@ -28,6 +27,8 @@ use crate::machine::web::trust;
 use crate::plan::{Mode, Owner, PROXY, RegistryAccess};
 use request::{Listening, Login, RegistriesRequest};
 
+/// As long as the command's unit may live that it serves: it ends the proxy if the agent was killed.
+const LIFETIME: Duration = Duration::from_secs(3600);
 /// The child answers when it listens.
 const START: Duration = Duration::from_secs(20);
 /// In bytes: its address and its certificate.
@@ -71,8 +72,7 @@ pub async fn start<'a>(
         uid,
     };
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), proxy::ROLE.to_owned()];
-    let limit = Phase::Install.seconds().duration() + Duration::from_secs(60);
-    let transient = TransientUnit::new(&access.unit, unit::User::Dynamic, limit);
+    let transient = TransientUnit::new(&access.unit, unit::User::Dynamic, LIFETIME);
     let (reply, serving) = transient.serve(&argv, encode_request(&request)?, START, REPLY).await?;
     let Listening { address, certificate } = decode_reply(&reply)?;
     let running = Running { access, address, _unit: serving };
