@@ -122,6 +122,7 @@ fn named(mut recipe: Recipe, directory: &str, taken: &BTreeSet<String>) -> Recip
 
 #[cfg(test)]
 mod tests {
+    use super::super::recipe::Work;
     use super::*;
 
     fn named_after(directories: &[&str]) -> Vec<String> {
