@@ -169,7 +169,7 @@ codes! {
     LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent update";
     PackageAltered = "E-DEPENDENCY-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a maintenance page: find out why before you update the lockfile";
     OutOfMemory = "E-OUT-OF-MEMORY", Failed, "use an instance type with more memory, add swap ([swap] in the policy), or build elsewhere and install the result";
-    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port, and early enough? set port, or health.timeout, in bootagent.toml, and then: bootagent update";
+    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port, and early enough? set port or health.timeout in bootagent.toml, or health.check = \"process\" if it listens on none; then: bootagent update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process listens on the port: end it, or choose another port";
     HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not with a good status: its log says why; health.path in bootagent.toml sets the path; push a fix, then: bootagent update";
     HealthWeaker = "E-HEALTH-WEAKER", Invalid, "give bootagent.toml its port and health.path back, or set health.check to allow the weaker check; then: bootagent update";

@@ -83,7 +83,9 @@ fn inside(path: &str) -> Option<String> {
 /// not accept it.
 fn directory(line: &str, path: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
-    let made = line.contains("mkdir");
+    // Python does not say whether it would make a directory. A file at the root has an ending.
+    let is_pythons = line.contains("[Errno ") && !path.contains(['/', '.']);
+    let made = line.contains("mkdir") || is_pythons;
     let directory = if made { Some(path) } else { path.rsplit_once('/').map(|(directory, _)| directory) }?;
     let is_part = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -111,6 +113,10 @@ mod tests {
         proposes("Error: EROFS: read-only file system, mkdir './tmp/'", "tmp");
         proposes("Error: ENOENT: no such file or directory, mkdir 'logs'", "logs");
         proposes("OSError: [Errno 30] Read-only file system: 'logs/app.log'", "logs");
+        proposes(
+            &format!("OSError: [Errno 30] Read-only file system: '/opt/x/releases/{id}/instance'"),
+            "instance",
+        );
         proposes("panic: open logs/app.log: read-only file system", "logs");
     }
 

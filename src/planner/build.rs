@@ -38,11 +38,12 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     }
     let first: Vec<&str> =
         runtimes.last().map(String::as_str).into_iter().chain(rules.iter().copied()).collect();
+    // A tool may be installed by a program of a package.
+    let packages = packages::install(steps, wanted, recipe)?.then_some("packages");
+    let first: Vec<&str> = first.into_iter().chain(packages).collect();
     let tools = install_tools(steps, recipe, &first);
     ready.extend(tools.iter().map(String::as_str));
-    if packages::install(steps, wanted, recipe)? {
-        ready.push("packages");
-    }
+    ready.extend(packages);
     for part in recipe.parts() {
         last = commands(steps, draft, part, (&last, &ready));
     }

@@ -128,6 +128,27 @@ class TestFastApi:
         assert ask(machine, "release").endswith(current(machine))
 
 
+class TestUvOfTheIndex:
+    """The machine has no uv, and the policy pins none: pip installs the one that bootagent knows, once."""
+
+    def test_a_lockfile_of_uv_s_is_installed_and_an_update_fetches_no_uv(self, world, binary):
+        world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+        secret(world, TOKEN="t")
+        world.repo(SERVICE).commit("test", fastapi())
+        machine = world.launch(binary=binary, files={POLICY: MIRROR}, layers=with_venv())
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        assert ask(machine, "health") == "ok" and leftovers(machine) == []
+        runtimes = "/opt/bootagent/runtimes/uv"
+        odd = machine.check(["find", runtimes, "(", "!", "-user", "root", "-o", "-perm", "/7022", ")", "!", "-type", "l"])
+        assert odd == "" and "uv 0.13.9" in machine.check(["sh", "-c", f"{runtimes}/*/bin/uv --version"])
+        world.pypi.log.clear()
+        world.repo(SERVICE).commit("test", {"note": "an update"})
+        updated = run(machine, "--update")
+        assert updated.code == 0, updated.stderr
+        assert [entry["path"] for entry in world.pypi.log if "/uv" in entry["path"]] == []
+
+
 class TestArchiveOfUv:
     def test_one_with_another_checksum_is_not_unpacked(self, shared, binary):  # noqa: F811
         shared.repo(SERVICE).commit("test", fastapi())

@@ -24,7 +24,8 @@ pub fn own_address(port: u16, state: &UnitState) -> Result<Own, Bad> {
     if listeners.own.is_empty() && listeners.foreign.is_empty() {
         let others = sockets::ports_of(&state.cgroup);
         let is_elsewhere = !others.is_empty();
-        return Err(Bad { is_elsewhere, ..bad(Fault::HealthNoListener, elsewhere(port, &others)) });
+        let cause = elsewhere(port, &others);
+        return Err(Bad { is_elsewhere, remedy: there(&others), ..bad(Fault::HealthNoListener, cause) });
     }
     match listeners.own_address(sockets::has_ipv6_loopback()) {
         Ok(Some(address)) => Ok(Own { address, bound: sockets::bound(&listeners.own, address) }),
@@ -68,6 +69,15 @@ fn free(port: u16, holder: Option<&Holder>) -> Option<String> {
     })
 }
 
+/// The remedy if the service listens on one other port.
+fn there(others: &BTreeSet<u16>) -> Option<String> {
+    let other = others.first().filter(|_| others.len() == 1)?;
+    Some(format!(
+        "let the service listen on the port in PORT, or make PORT {other}: in the secret if it is there, else by port = {other} in \
+         bootagent.toml; then: bootagent update"
+    ))
+}
+
 /// The cause if nothing listens on the port: it names the ports on which the service listens instead.
 fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
     const MOST: usize = 5;
@@ -86,6 +96,8 @@ mod tests {
     fn ports_on_which_the_service_listens_instead_are_named() {
         assert_eq!(elsewhere(3000, &[].into()), "nothing listens on port 3000");
         assert_eq!(elsewhere(3000, &[4000].into()), "it listens on 4000, not on 3000");
+        assert!(there(&[4000].into()).is_some_and(|remedy| remedy.contains("make PORT 4000")));
+        assert_eq!((there(&[].into()), there(&[1, 2].into())), (None, None));
         assert_eq!(elsewhere(3000, &(1..99).collect()), "it listens on 1, 2, 3, 4, 5, not on 3000");
     }
 

@@ -121,8 +121,9 @@ pub fn choose(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Stri
         },
     };
     let needs_uv = found.is_some_and(|found| found.needs_uv());
+    let uv = uv.or_else(|| uv::by_pip(inputs, &program).filter(|_| needs_uv));
     if needs_uv && uv.is_none() {
-        let cause = "uv.lock is uv's own, and the machine has no uv";
+        let cause = "uv.lock is uv's own, the machine has no uv, and the policy forbids its archives";
         return Err(Error::new(Code::RuntimeMissing, "looking for uv", cause).remedy(format!(
             "put uv into the image, or pin its archive in the policy: [archives.uv] checksums = {{ \"{}\" = \"SHA-256\" }}",
             uv::EXAMPLE

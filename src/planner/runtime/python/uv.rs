@@ -1,9 +1,13 @@
-//! uv, where the machine has it or the policy pins its archive.
+//! uv, where the machine has it or the policy pins its archive; else, for a lockfile that only uv reads, the one of the
+//! package index whose checksums are known here.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::facts::Places;
-use crate::plan::{Archive, Checksum, layout};
+use crate::plan::{Archive, Checksum, InstallTool, layout};
+use crate::planner::digest::digest;
+use crate::planner::network;
 use crate::planner::runtime::recipe::{Need, RecipeInputs};
 
 pub const PLACES: Places = Places {
@@ -49,6 +53,59 @@ pub fn find(inputs: &RecipeInputs) -> Option<Uv> {
         path: path.clone(),
     };
     Some(Uv { program: path.join("uv"), need: Some(Need::Archive(archive)) })
+}
+
+/// Of the package index, and its wheels for x86_64 and aarch64 as it publishes them.
+const OF_THE_INDEX: &str = "0.13.9";
+const REQUIREMENTS: &str = "uv==0.13.9 \\
+    --hash=sha256:d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19 \\
+    --hash=sha256:5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe
+";
+/// Some distributions have pip, and no venv without another package; the others the other way round.
+const INSTALL: &str = "if \"$0\" -I -m pip --version >/dev/null 2>&1; then set -- \"$0\" -I -m pip; \
+    else \"$0\" -I -m venv /tmp/venv && set -- /tmp/venv/bin/python -I -m pip; fi && \
+    exec \"$@\" install --no-deps --only-binary=:all: --require-hashes --no-compile --target . -r requirements.txt";
+
+/// By pip of this Python, once for the machine. None if the policy forbids to fetch uv.
+pub fn by_pip(inputs: &RecipeInputs, python: &Path) -> Option<Uv> {
+    if inputs.archives.get("uv").is_some_and(|archives| !archives.allowed) {
+        return None;
+    }
+    let argv =
+        ["/bin/sh", "-c", INSTALL].map(str::to_owned).into_iter().chain([python.display().to_string()]);
+    let argv: Vec<String> = argv.collect();
+    let version = format!("v{OF_THE_INDEX}-{}", digest([REQUIREMENTS, INSTALL]));
+    let path = layout::runtime("uv", &version);
+    let tool = InstallTool {
+        name: "uv".to_owned(),
+        version: OF_THE_INDEX.to_owned(),
+        files: [("requirements.txt".to_owned(), REQUIREMENTS.to_owned())].into(),
+        argv,
+        user: inputs.layout.build_user(),
+        environment: environment(inputs),
+        path: path.clone(),
+        unit: inputs.layout.transient("uv"),
+        file_hash: None,
+    };
+    Some(Uv { program: path.join("bin/uv"), need: Some(Need::Tool(tool)) })
+}
+
+/// Nothing of the commit determines them, and the cache is no service's: uv becomes a program of all services.
+fn environment(inputs: &RecipeInputs) -> BTreeMap<String, String> {
+    let own = [
+        ("CI", "true"),
+        ("HOME", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("PIP_CACHE_DIR", "/tmp/pip"),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+        ("PIP_NO_INPUT", "1"),
+        ("PIP_RETRIES", "2"),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let ca_file = inputs.network.ca_file.iter().map(|file| ("PIP_CERT".to_owned(), file.as_str().to_owned()));
+    let of_the_network = network::environment(inputs.network, super::network(inputs.network, inputs.mirrors));
+    own.into_iter().chain(of_the_network).chain(ca_file).collect()
 }
 
 fn platform(arch: &str) -> Option<&'static str> {

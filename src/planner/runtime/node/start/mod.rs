@@ -10,6 +10,7 @@ mod frontend;
 mod line;
 mod nx;
 mod parts;
+mod port;
 mod project;
 pub mod provider;
 mod reach;
@@ -268,6 +269,11 @@ fn finished(
     standalone::fit_framework(inputs.source, package, framework, &mut resolved);
     if let Some((program, word)) = program(&resolved.line) {
         let flags = framework::flags(program, word, &resolved.line);
+        let port = port::of_line(program, word, &resolved.line);
+        if let Some(port) = port.filter(|_| !resolved.environment.contains_key("PORT")) {
+            notes.push(format!("PORT is {port}: the start line gives {} this port", excerpt(program)));
+            resolved.environment.insert("PORT".to_owned(), port.to_string());
+        }
         resolved.line += &flags;
     }
     let mut defaults: BTreeMap<String, String> = framework
