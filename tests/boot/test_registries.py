@@ -220,8 +220,8 @@ class TestOtherManagers:
     def test_yarn_classic(self, shared, machine):  # noqa: F811
         self.installed(shared, machine)
 
-    # pnpm reads other variables since its version 11, and no token of the project's own .npmrc.
-    PNPM_11 = {"package.json": json.dumps(PACKAGE | {"packageManager": "pnpm@11.28.11"}), ".npmrc": NPMRC}
+    # pnpm reads other variables for the mirror since its version 11, and no token of the project's own .npmrc.
+    PNPM_11 = {"package.json": json.dumps(PACKAGE | {"packageManager": "pnpm@11.28.11"}), ".npmrc": NPMRC.partition("\n")[2]}
 
     @pytest.mark.parametrize(
         ("manager", "more"),

@@ -7,6 +7,7 @@ use crate::secret::{ForeignText, Message};
 /// Words in messages of pip 22 to 25, and the fault that each shows. The first row that matches counts.
 const TABLE: &[(&str, Fault)] = &[
     ("CERTIFICATE_VERIFY_FAILED", Fault::RegistryUntrusted),
+    ("suitable TLS CA certificate bundle", Fault::RegistryUntrusted),
     ("THESE PACKAGES DO NOT MATCH THE HASHES", Fault::PackageAltered),
     ("Hashes are required in --require-hashes mode", Fault::LockfileStale),
     ("In --require-hashes mode, all requirements must have their versions pinned", Fault::LockfileStale),
