@@ -1,4 +1,4 @@
-//! Which archives a lockfile names, for a store of them: by their hashes alone, whoever serves them.
+//! Which archives a lockfile names, for a store of them: by their hashes alone, from whichever server.
 
 use super::integrity::Integrity;
 use super::{Result, for_npm, lockfile, quoted};
