@@ -88,12 +88,7 @@ pub async fn arrive(
 }
 
 /// The machine and its instance. Both are read at once; an error of the machine does not wait for IMDS.
-async fn surveyed(
-    machine: &impl Observe,
-    flags: &Flags,
-    policy: &Policy,
-    report: &Report,
-) -> Result<Facts> {
+async fn surveyed(machine: &impl Observe, flags: &Flags, policy: &Policy, report: &Report) -> Result<Facts> {
     let programs = planner::runtime::programs();
     let surveying = observe::facts(machine, flags, &programs);
     let surveying = report.during("machine", "inspecting the machine", surveying);

@@ -52,7 +52,12 @@ impl LocalHost {
     /// For the run that holds the lock. Its fetch has a fixed name, so that the next run finds what a killed one left.
     pub fn new() -> Self {
         let root = nix::unistd::geteuid().is_root();
-        LocalHost { imds: Default::default(), root, fetch: layout::FETCH.to_owned(), versions: Versions::default() }
+        LocalHost {
+            imds: Default::default(),
+            root,
+            fetch: layout::FETCH.to_owned(),
+            versions: Versions::default(),
+        }
     }
 
     /// For commands that run beside it: their fetch has a name of its own, so that they do not disturb a run.

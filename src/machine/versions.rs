@@ -140,8 +140,12 @@ mod tests {
         }
         let (known, told) = ((Some("1".to_owned()), false), (Some("2".to_owned()), true));
         assert_eq!(asked(&own, &[name], |_| ()).await, known);
-        let changes: [fn(&mut Seen); 4] =
-            [|seen| seen.inode += 1, |seen| seen.size += 1, |seen| seen.modified.1 += 1, |seen| seen.changed.1 += 1];
+        let changes: [fn(&mut Seen); 4] = [
+            |seen| seen.inode += 1,
+            |seen| seen.size += 1,
+            |seen| seen.modified.1 += 1,
+            |seen| seen.changed.1 += 1,
+        ];
         for change in changes {
             assert_eq!(asked(&own, &[name], change).await, told);
         }

@@ -43,11 +43,7 @@ pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) 
 
 /// The instance, from IMDS; not asked of the record of a machine. A dry run does not need IMDS if flags or the policy already name
 /// service and environment.
-pub async fn instance(
-    machine: &impl Observe,
-    flags: &Flags,
-    policy: &Policy,
-) -> Result<Option<Instance>> {
+pub async fn instance(machine: &impl Observe, flags: &Flags, policy: &Policy) -> Result<Option<Instance>> {
     let on_a_laptop = flags.overrides.any().is_some() || !machine.is_root();
     let needs_no_tags = !flags.overrides.tags.is_empty() || policy.needed_tags().is_empty();
     if on_a_laptop && needs_no_tags {

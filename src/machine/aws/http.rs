@@ -55,4 +55,3 @@ fn trusted(network: &Network) -> Result<TrustStore> {
     }
     Ok(store)
 }
-

@@ -118,7 +118,8 @@ mod tests {
                 format!("{{ path=/x ; argv[]={argv} ; ignore_errors=no ; {times} ; status={status} }}");
             let printed = parse(&format!("ExecStartPre={line}\n")).imds_answered;
             let arguments = argv.split(' ').map(|word| Value::Text(word.to_owned())).collect();
-            let command = vec![Value::Text("/x".into()), Value::List(arguments), Value::Number(status.into())];
+            let command =
+                vec![Value::Text("/x".into()), Value::List(arguments), Value::Number(status.into())];
             let told = Value::List(vec![Value::List(command)]);
             assert_eq!(UnitState::of(&[("ExecStartPre".into(), told)].into()).imds_answered, printed);
             printed

@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-pub use wire::{Properties, Value};
 use wire::{Body, Head};
+pub use wire::{Properties, Value};
 
 /// Only root may connect.
 const SOCKET: &str = "/run/systemd/private";

@@ -49,7 +49,9 @@ impl Value {
     pub fn properties(self) -> Properties {
         let Value::List(entries) = self else { return Properties::new() };
         let entry = |entry| match entry {
-            Value::List(members) => <[Value; 2]>::try_from(members).ok().map(|[key, value]| (key.text(), value)),
+            Value::List(members) => {
+                <[Value; 2]>::try_from(members).ok().map(|[key, value]| (key.text(), value))
+            }
             _ => None,
         };
         entries.into_iter().filter_map(entry).collect()
@@ -354,7 +356,9 @@ pub mod tests {
             damaged[at] ^= 0xff;
             let _ = read(&damaged, "a{sv}");
         }
-        for (signature, body) in [("a()", [8, 0, 0, 0, 0, 0, 0, 0]), ("a", [0; 8]), ("(", [0; 8]), ("", [0; 8])] {
+        for (signature, body) in
+            [("a()", [8, 0, 0, 0, 0, 0, 0, 0]), ("a", [0; 8]), ("(", [0; 8]), ("", [0; 8])]
+        {
             assert_eq!(read(&with_body(RETURN, 3, signature, &body), signature), None, "{signature}");
         }
         let deep = "a".repeat(200) + "y";
