@@ -29,21 +29,26 @@ pub async fn attempt(
     let is_told = !report.was_cancelled() && !report.has_passed();
     // The recovery may end with the instance; but a former deployment must not wait for S3. All of it at once: an instance is
     // given up within seconds.
+    let recording =
+        async |time| group_failures::record_failure(machine, identified, (plan, error), time).await;
     let telling = async {
-        if is_told && plan.former.is_none() {
-            let recording = group_failures::record_failure(machine, identified, plan, error);
-            let evidence = evidence::tell(machine, known, report, fleet::SOON);
-            tokio::join!(recording, fleet::tell_soon(machine, known, report), evidence);
+        if !is_told || plan.former.is_some() {
+            return !is_told;
         }
+        let evidence = evidence::tell(machine, known, report, fleet::SOON);
+        let (is_recorded, ..) =
+            tokio::join!(recording(fleet::SOON), fleet::tell_soon(machine, known, report), evidence);
+        is_recorded
     };
     let due = Box::pin(last_good::due(machine, flags, identified, plan, error, report));
-    let ((), good) = tokio::join!(telling, due);
+    let (is_recorded, good) = tokio::join!(telling, due);
     // Nothing was started of a commit that fails elsewhere, and the instance waits.
     if error.code() != Code::FleetFailing {
         go_back(machine, plan, error, good.is_none(), report).await;
     }
-    if is_told && plan.former.is_some() {
-        group_failures::record_failure(machine, identified, plan, error).await;
+    // Behind a former deployment that must not wait, or once more.
+    if !is_recorded {
+        recording(fleet::AT_THE_END).await;
     }
     if let Some(good) = good {
         let first = plan;

@@ -1,7 +1,9 @@
 //! Failures of a commit on the instances of a group: a commit that failed on several is not tried, and a failure here is
 //! recorded for the others.
 
-use super::fleet::{SOON, within};
+use std::time::Duration;
+
+use super::fleet::within;
 use super::identify::Identified;
 use crate::apply;
 use crate::error::{Code, Error, Result};
@@ -53,13 +55,19 @@ pub async fn refuse_failing(
     Err(error.in_public())
 }
 
-/// Records that the commit failed here, if it may be the cause.
-pub async fn record_failure(machine: &impl Host, identified: &Identified, plan: &Plan, error: &Error) {
+/// Records that the commit failed here, if it may be the cause. Returns whether nothing is left to record.
+pub async fn record_failure(
+    machine: &impl Host,
+    identified: &Identified,
+    (plan, error): (&Plan, &Error),
+    time: Duration,
+) -> bool {
     if !planner::may_be_caused_by_commit(error.code()) || error.code() == Code::FleetFailing {
-        return;
+        return true;
     }
     let Identified { facts, selection, .. } = identified;
-    if let Ok(Some(action)) = planner::fleet_failure(facts, selection, &plan.commit, error.report()) {
-        within(SOON, apply::after_run(machine, &action)).await;
+    match planner::fleet_failure(facts, selection, &plan.commit, error.report()) {
+        Ok(Some(action)) => within(time, apply::after_run(machine, &action)).await,
+        _ => true,
     }
 }

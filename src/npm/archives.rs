@@ -7,13 +7,13 @@ use super::{Result, for_npm, lockfile, quoted};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named {
     pub integrity: Integrity,
-    /// Whether every installation of this lockfile needs it: the package is for this and for all other platforms, and not only
-    /// for development.
+    /// Whether the installation needs it on each platform.
     pub is_needed: bool,
 }
 
-/// An obstacle if a package has no hash, as those from a git server do not.
-pub fn archives(text: &str) -> Result<Vec<Named>> {
+/// An obstacle if a package has no hash, as those from a git server do not. `omits_development`: the installation has no packages
+/// for development.
+pub fn archives(text: &str, omits_development: bool) -> Result<Vec<Named>> {
     let lockfile = lockfile::parse(text)?;
     let of_a_registry = lockfile
         .entries
@@ -22,7 +22,8 @@ pub fn archives(text: &str) -> Result<Vec<Named>> {
     let named = |entry: &super::entry::Entry| match entry.text("integrity") {
         Some(integrity) => Ok(Named {
             integrity: Integrity::parse(integrity)?,
-            is_needed: !["dev", "optional", "devOptional", "peer"].iter().any(|kind| entry.is(kind)),
+            is_needed: !["optional", "devOptional", "peer"].iter().any(|kind| entry.is(kind))
+                && !(omits_development && entry.is("dev")),
         }),
         None => for_npm(format!("the lockfile has no integrity for {}", quoted(&entry.path))),
     };
@@ -35,7 +36,7 @@ mod tests {
 
     fn of(entries: &str) -> Result<Vec<bool>> {
         let text = format!(r#"{{"lockfileVersion": 3, "packages": {{"": {{}}, {entries}}}}}"#);
-        Ok(archives(&text)?.iter().map(|named| named.is_needed).collect())
+        Ok(archives(&text, true)?.iter().map(|named| named.is_needed).collect())
     }
 
     #[test]
@@ -53,6 +54,12 @@ mod tests {
                 "{more}"
             );
         }
+        let development =
+            format!(r#"{{"lockfileVersion": 3, "packages": {{"node_modules/a": {{"dev": true, {hash}}}}}}}"#);
+        assert!(
+            archives(&development, false).unwrap()[0].is_needed,
+            "a build needs its packages for development"
+        );
         let rest = r#""node_modules/b": {"resolved": "b", "link": true}, "b": {"name": "b"},
             "node_modules/a/node_modules/c": {"inBundle": true}"#;
         assert_eq!(of(&format!(r#""node_modules/a": {{{hash}}}, {rest}"#)).unwrap(), [true]);
@@ -63,6 +70,6 @@ mod tests {
         let error =
             of(r#""node_modules/a": {"resolved": "git+ssh://git@github.com/acme/a.git#1"}"#).unwrap_err();
         assert!(format!("{error:?}").contains("no integrity for node_modules/a"), "{error:?}");
-        assert!(archives("{").is_err());
+        assert!(archives("{", true).is_err());
     }
 }

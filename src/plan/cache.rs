@@ -44,6 +44,8 @@ pub struct CachedPackages {
     pub recipe: String,
     /// The first of these files that exists is the lockfile.
     pub lockfiles: Vec<PathBuf>,
+    /// Whether the installation has no packages for development.
+    pub omits_development: bool,
     /// The package manager's cache, whose archives the installation verifies by the hashes in the lockfile.
     pub cache: PathBuf,
     /// The directory above it that the build user owns.

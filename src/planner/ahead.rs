@@ -8,6 +8,7 @@ use super::{Wanted, agent, imds, records, remember, upkeep, watch};
 use crate::error::Result;
 use crate::facts::{Facts, Instance};
 use crate::fault::Phase;
+use crate::observe::policy::CacheWanted;
 use crate::observe::{NextBoot, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
@@ -56,11 +57,11 @@ pub fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<
     scratch.push(Layout::new(&selection.service).migration());
     scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
-    if selection.cache.writes() {
-        // Up to half of the free disk.
-        scratch.push(
-            Path::new(layout::STAGING).join(Layout::new(&selection.service).transient("release-cache")),
-        );
+    if selection.cache != CacheWanted::default() {
+        // Entries on their way: up to half of the free disk.
+        let staging =
+            |name: &&str| Path::new(layout::STAGING).join(Layout::new(&selection.service).transient(name));
+        scratch.extend(["release-cache", "install-cache", "install-cache-store"].iter().map(staging));
     }
     let left = Action::StopLeftovers { units, scratch };
     steps.add("remove-leftovers", "stops and removes what a killed run left", left).within(Phase::Tidy);

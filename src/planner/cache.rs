@@ -91,6 +91,7 @@ fn packages(draft: &Draft, part: &Recipe, work: &Work, id: &str) -> Option<Cache
         recipe: packages_recipe(draft, part, work),
         // npm's own order.
         lockfiles: ["npm-shrinkwrap.json", "package-lock.json"].map(|name| tree.join(name)).into(),
+        omits_development: work.argv.iter().any(|word| word == "--omit=dev"),
         cache: part.build_environment.get("npm_config_cache")?.into(),
         writable: layout.cache(),
         release: draft.release().to_owned(),

@@ -13,7 +13,7 @@ const LEAD: u64 = 45;
 const HIBERNATE: &str = "hibernate";
 
 /// How often the state of an instance is read that runs in a warm pool: it serves within 2 s after it leaves the pool, besides what
-/// the service itself needs. Of IMDS's limit of about a thousand requests per second, this is a thousandth.
+/// the service itself needs. Of IMDS's limit of about a thousand requests per second, this is less than a hundredth.
 const IN_POOL: Duration = Duration::from_millis(500);
 
 /// What was seen so far.

@@ -7,7 +7,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
-use crate::machine::web::trust::{certificates_of, pem, system_certificates};
+use crate::machine::web::trust::{
+    certificates_of, is_named_by_environment, is_without, pem, system_certificates,
+};
 
 /// For IMDS: never through a proxy, which would see the role's credentials. IMDS speaks plain HTTP, so no CA certificate is read.
 pub fn direct() -> SharedHttpClient {
@@ -47,6 +49,9 @@ fn proxy(at: &Proxy, network: &Network) -> Result<ProxyConfig> {
 fn trusted(network: &Network) -> Result<TrustStore> {
     let mut store = match system_certificates() {
         Some(text) => TrustStore::empty().with_pem_certificate(text),
+        None if network.ca_file.is_none() && is_without() && !is_named_by_environment() => {
+            return Err(without_certificates());
+        }
         None => TrustStore::default(),
     };
     if let Some(file) = &network.ca_file {
@@ -54,4 +59,10 @@ fn trusted(network: &Network) -> Result<TrustStore> {
         store.add_pem_certificate(certificates.iter().map(pem).collect::<String>());
     }
     Ok(store)
+}
+
+/// Each call would fail as if AWS could not be reached, until its time is over.
+fn without_certificates() -> Error {
+    Error::new(Code::SecretUnreachable, "setting TLS up for AWS", "the machine has no CA certificates")
+        .remedy("install the package ca-certificates in the AMI, or name a CA file in the policy: network.ca_file")
 }

@@ -69,11 +69,13 @@ impl Cache {
     /// Keeps an archive that is not verified yet, unless one of this name is there.
     pub fn add(&self, name: &str, length: u64, archive: &mut impl Read) -> io::Result<()> {
         let Some(directory) = self.directory.as_ref().filter(|_| self.has_room) else {
-            return Err(io::Error::other("the disk has no room for it"));
+            return Err(io::Error::from_raw_os_error(nix::libc::ENOSPC));
         };
         if self.open(name).is_some() {
             return Ok(());
         }
+        let taken = self.rest.fetch_update(Relaxed, Relaxed, |rest| rest.checked_sub(length));
+        taken.map_err(|_| io::Error::other("it is larger than the package cache"))?;
         let new = directory.join(format!("{UNFINISHED}{name}"));
         let written = copy(archive, &new).and_then(|written| match written == length {
             true => fs::rename(&new, directory.join(name)),

@@ -22,6 +22,8 @@ const MOST: usize = 50_000;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PackRequest {
     pub lockfile: PathBuf,
+    /// Whether the installation has no packages for development.
+    pub omits_development: bool,
     /// npm's own cache.
     pub cache: PathBuf,
     /// The new file.
@@ -39,22 +41,23 @@ pub struct UnpackRequest {
     pub cache: PathBuf,
 }
 
-/// The names of the archives in the cache, and whether each installation needs it; or why the lockfile cannot say so.
-pub fn named(lockfile: &str) -> std::result::Result<Vec<(String, bool)>, String> {
-    let archives = npm::archives(lockfile).map_err(|obstacle| match obstacle {
+/// The names of the archives in the cache, and whether the installation needs it; or why the lockfile cannot say so. Without
+/// those that have no strong hash: the registry is asked for them.
+pub fn named(lockfile: &str, omits_development: bool) -> std::result::Result<Vec<(String, bool)>, String> {
+    let archives = npm::archives(lockfile, omits_development).map_err(|obstacle| match obstacle {
         Obstacle::ForNpm(why) | Obstacle::Refused(why) => why,
     })?;
-    let name = |named: npm::Named| match cache::name(&named.integrity) {
-        Some(name) => Ok((name, named.is_needed)),
-        None => Err("a package of the lockfile has no strong hash".to_owned()),
-    };
-    archives.into_iter().map(name).collect()
+    Ok(archives
+        .into_iter()
+        .filter_map(|named| Some((cache::name(&named.integrity)?, named.is_needed)))
+        .collect())
 }
 
 pub fn pack(request: &PackRequest) -> Result<()> {
     let doing = || format!("packing the packages of {}", request.lockfile.display());
     let lockfile = files::read(&request.lockfile).unwrap_or_default();
-    let named = named(&lockfile).map_err(|why| refused(doing(), ForeignText::message(&why)))?;
+    let named = named(&lockfile, request.omits_development)
+        .map_err(|why| refused(doing(), ForeignText::message(&why)))?;
     let cache = Cache::below(Some(&request.cache));
     match write(request, &cache, named) {
         Ok(None) => Ok(()),
@@ -148,12 +151,13 @@ fn is_name(name: &str) -> bool {
     }
 }
 
-/// Whether the cache has all archives that each installation of the lockfile needs. Not verified: then the registry is asked.
-pub fn has_all(lockfile: &str, npm_cache: &Path) -> bool {
+/// Whether the cache has all archives that the installation needs. Not verified: then the registry is asked.
+pub fn has_all(lockfile: &str, omits_development: bool, npm_cache: &Path) -> bool {
     let directory = Cache::directory_of(npm_cache);
     let is_there =
         |name: &str| std::fs::symlink_metadata(directory.join(name)).is_ok_and(|found| found.is_file());
-    named(lockfile).is_ok_and(|named| named.iter().all(|(name, is_needed)| !is_needed || is_there(name)))
+    named(lockfile, omits_development)
+        .is_ok_and(|named| named.iter().all(|(name, is_needed)| !is_needed || is_there(name)))
 }
 
 #[cfg(test)]

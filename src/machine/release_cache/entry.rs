@@ -63,19 +63,23 @@ fn checksum(from: &mut impl Read, to: &mut impl Write) -> io::Result<String> {
     }
 }
 
-/// Writes an entry of this archive, which another user made: it is opened once, and no link is followed.
-pub fn write(archive: &Path, key: &str, secret: &Secret, to: &Path) -> io::Result<()> {
+/// Writes an entry of this archive of at most `most` bytes, which another user made: it is opened once, and no link is followed.
+pub fn write(archive: &Path, most: u64, key: &str, secret: &Secret, to: &Path) -> io::Result<()> {
     let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
     let mut archive = File::options().read(true).custom_flags(flags).open(archive)?;
-    if !archive.metadata()?.is_file() {
+    let found = archive.metadata()?;
+    if !found.is_file() {
         return Err(io::Error::other("the packed release is not a file"));
     }
-    let sum = checksum(&mut archive, &mut io::sink())?;
+    if found.len() > most {
+        return Err(io::Error::other("the packed release is too large"));
+    }
+    let sum = checksum(&mut (&mut archive).take(most), &mut io::sink())?;
     let tag = hmac::sign(&hmac_key(secret), said(key, &sum).as_bytes());
     let mut entry = File::options().write(true).create_new(true).mode(0o600).open(to)?;
     writeln!(entry, "{} {}", said(key, &sum), HEXLOWER.encode(tag.as_ref()))?;
     io::Seek::rewind(&mut archive)?;
-    match checksum(&mut archive, &mut entry)? == sum {
+    match checksum(&mut archive.take(most), &mut entry)? == sum {
         true => Ok(()),
         false => Err(io::Error::other("the packed release changed while it was read")),
     }
@@ -95,7 +99,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
         fs::write(path("archive"), b"bytes of an archive").unwrap();
-        write(&path("archive"), KEY, &Secret::new(SECRET), &path("entry")).unwrap();
+        write(&path("archive"), 100, KEY, &Secret::new(SECRET), &path("entry")).unwrap();
         let mut bytes = fs::read(path("entry")).unwrap();
         change(&mut bytes);
         fs::write(path("changed"), &bytes).unwrap();

@@ -218,17 +218,20 @@ async fn stored(
     (of, unit): (&str, &str),
     pack: impl AsyncFnOnce(&Path, u64) -> Result<PathBuf>,
 ) -> Result<Change> {
+    // First, because it removes what a killed run left.
+    let staging = Staging::new(true, unit)?;
     if transfer::exists(imds, &object.at, access(object)).await? {
         return Ok(Change::Unchanged);
     }
     let key = key(imds, object).await?;
-    let staging = Staging::new(true, unit)?;
     staging.open_to_a_child()?;
-    let archive = pack(staging.path(), most(staging.path())).await?;
+    let most = most(staging.path());
+    let archive = pack(staging.path(), most).await?;
     let (of, file) = (of.to_owned(), staging.path().join(ENTRY));
     let made = file.clone();
     let writing = move || {
-        entry::write(&archive, &of, &key, &made).doing(|| "writing an entry of the release cache".to_owned())
+        entry::write(&archive, most, &of, &key, &made)
+            .doing(|| "writing an entry of the release cache".to_owned())
     };
     blocking(writing).await?;
     Ok(match transfer::upload(imds, &object.at, &file, MOST, access(object)).await? {

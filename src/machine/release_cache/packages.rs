@@ -26,8 +26,8 @@ use crate::machine::process::units;
 use crate::machine::{Change, blocking, progress};
 use crate::plan::{CacheObject, CachedPackages};
 
-/// Bytes of a lockfile: as much as the installation reads.
-const LOCKFILE: u64 = 64 << 20;
+/// Bytes of a lockfile, which root parses: some 8,000 packages. One that is larger has no entry.
+const LOCKFILE: u64 = 4 << 20;
 
 /// Fills the package cache from the first place that has a good entry. Without one the registry is asked: a cache never fails a run.
 pub async fn restore(imds: &Imds, cached: &CachedPackages) -> Result<Change> {
@@ -77,12 +77,13 @@ impl Lockfile {
     /// Whether an earlier installation, or the image, left all that is needed.
     async fn is_satisfied(&self, cached: &CachedPackages) -> Result<bool> {
         let (text, cache) = (String::from_utf8_lossy(&self.text).into_owned(), cached.cache.clone());
-        blocking(move || Ok(packed::has_all(&text, &cache))).await
+        let omits_development = cached.omits_development;
+        blocking(move || Ok(packed::has_all(&text, omits_development, &cache))).await
     }
 
     async fn has_no_packages(&self) -> Result<bool> {
         let text = String::from_utf8_lossy(&self.text).into_owned();
-        blocking(move || Ok(packed::named(&text).is_ok_and(|named| named.is_empty()))).await
+        blocking(move || Ok(packed::named(&text, false).is_ok_and(|named| named.is_empty()))).await
     }
 
     fn object(&self, folder: &CacheObject) -> CacheObject {
@@ -162,6 +163,7 @@ pub async fn store(imds: &Imds, cached: &CachedPackages) -> Result<Change> {
 async fn pack(cached: &CachedPackages, lockfile: &Lockfile, staging: &Path, most: u64) -> Result<PathBuf> {
     let request = PackRequest {
         lockfile: lockfile.path.clone(),
+        omits_development: cached.omits_development,
         cache: cached.cache.clone(),
         archive: Path::new(MOUNT).join(ARCHIVE),
         most,

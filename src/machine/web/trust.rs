@@ -1,7 +1,8 @@
 //! Which CA certificates are trusted: the system's and the policy's CA file; Mozilla's only if there are neither.
 
+use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use data_encoding::BASE64;
 use rustls::pki_types::CertificateDer;
@@ -25,10 +26,16 @@ const BUNDLES: [&str; 5] = [
 
 /// In bytes. Mozilla's bundle has a quarter of this.
 const LARGEST: u64 = 1 << 20;
+/// Of the system's bundle, which root wrote, and which may have comments.
+const LARGEST_BUNDLE: u64 = 16 << 20;
 
 /// Whether the machine has no CA bundle in any of these places.
 pub fn is_without() -> bool {
-    BUNDLES.iter().all(|path| !Path::new(path).exists())
+    bundle_file().is_none()
+}
+
+fn bundle_file() -> Option<&'static Path> {
+    BUNDLES.iter().map(Path::new).find(|path| path.exists())
 }
 
 /// rustls with aws-lc, and the trusted certificates.
@@ -40,8 +47,7 @@ pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
 }
 
 fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
-    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
-    let mut certificates = load_certs_from_paths(bundle, None).certs;
+    let mut certificates = load_certs_from_paths(bundle_file(), None).certs;
     if let Some(file) = ca_file {
         certificates.extend(certificates_of(file.path())?);
     }
@@ -57,10 +63,7 @@ fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
 pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::RootCertStore> {
     let mut certificates = match instead {
         Some(file) if BUNDLES.iter().all(|bundle| Path::new(bundle) != file) => certificates_of(file)?,
-        _ => {
-            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
-            load_certs_from_paths(bundle, None).certs
-        }
+        _ => load_certs_from_paths(bundle_file(), None).certs,
     };
     certificates.extend(more.map(certificates_of).transpose()?.into_iter().flatten());
     let mut store = rustls::RootCertStore::empty();
@@ -72,13 +75,23 @@ pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::Root
 }
 
 /// The system's certificates as PEM, without any that cannot be used. `None` if it has no bundle, or if the environment of this
-/// process names other files, as on a laptop.
-pub fn system_certificates() -> Option<Vec<u8>> {
-    if ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some()) {
-        return None;
-    }
-    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists())?;
-    usable(std::fs::read(bundle).ok()?)
+/// process names other files, as on a laptop. Read once: each client of an AWS API gets them.
+pub fn system_certificates() -> Option<&'static [u8]> {
+    static READ: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+        if is_named_by_environment() {
+            return None;
+        }
+        let mut text = Vec::new();
+        let bundle = std::fs::File::open(bundle_file()?).ok()?;
+        bundle.take(LARGEST_BUNDLE).read_to_end(&mut text).ok()?;
+        usable(text)
+    });
+    READ.as_deref()
+}
+
+/// Whether the environment of this process names the certificates, as OpenSSL reads it.
+pub fn is_named_by_environment() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// The same text, if all of its certificates can be used.
@@ -134,9 +147,7 @@ pub fn bundle_with(ca_file: Option<&CaFile>, certificate: &str) -> Result<Vec<u8
 
 /// The system's certificates as PEM; empty if it has none.
 fn system() -> Result<Vec<u8>> {
-    let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) else {
-        return Ok(Vec::new());
-    };
+    let Some(system) = bundle_file() else { return Ok(Vec::new()) };
     let mut all = std::fs::read(system).doing(|| format!("reading {}", system.display()))?;
     all.push(b'\n');
     Ok(all)

@@ -19,9 +19,13 @@ pub fn add(inputs: &RecipeInputs, recipe: &mut Recipe) {
             "the machine has no CA certificates: Node has its own, and other programs of a build, such as curl, trust no server; packages = [\"{PACKAGE}\"] in bootagent.toml installs them"
         ));
     } else if recipe.data_host().is_none() {
-        recipe
-            .notes
-            .push(format!("the machine has no CA certificates, so the package {PACKAGE} is installed"));
-        recipe.needs.push(Need::Packages(vec![PACKAGE.to_owned()]));
+        let is_possible = inputs.packages.allowed && inputs.facts.machine.package_manager().is_some();
+        recipe.notes.push(match is_possible {
+            true => format!("the machine has no CA certificates, so the package {PACKAGE} is installed"),
+            false => format!(
+                "the machine has no CA certificates, and bootagent may not install {PACKAGE} here: pip, uv and docker may trust no server"
+            ),
+        });
+        recipe.needs.extend(is_possible.then(|| Need::Packages(vec![PACKAGE.to_owned()])));
     }
 }

@@ -162,4 +162,17 @@ mod tests {
             assert!(called(greeting, answer).await.is_err(), "{greeting}");
         }
     }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_is_refused_unread() {
+        let answer = b"l\x02\0\x01\xff\xff\xff\x7f\x01\0\0\0\0\0\0\0".to_vec();
+        let refused = called("OK 12ab\r\n", answer).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_systemd_is_an_error() {
+        let silent = in_time(async || std::future::pending::<io::Result<()>>().await).await;
+        assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

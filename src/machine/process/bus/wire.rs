@@ -361,6 +361,8 @@ pub mod tests {
         {
             assert_eq!(read(&with_body(RETURN, 3, signature, &body), signature), None, "{signature}");
         }
+        let endless = [8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(read(&with_body(RETURN, 3, "a()", &endless), "a()"), None);
         let deep = "a".repeat(200) + "y";
         assert_eq!(read(&with_body(RETURN, 3, &deep, &[0; 8]), &deep), None);
     }

@@ -62,7 +62,12 @@ const REQUIREMENTS: &str = "uv==0.13.9 \\
     --hash=sha256:5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe
 ";
 /// Some distributions have pip, and no venv without another package; the others the other way round.
-const INSTALL: &str = "if \"$0\" -I -m pip --version >/dev/null 2>&1; then set -- \"$0\" -I -m pip; \
+/// A file given to pip replaces the certificates that it knows: the policy's CA file is put behind the system's.
+const INSTALL: &str = "for system in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do \
+    if [ -f \"$system\" ]; then break; fi; system=; done; \
+    if [ -n \"$system$BOOTAGENT_CA_FILE\" ]; then for file in $system $BOOTAGENT_CA_FILE; do cat \"$file\" && echo || exit 1; \
+    done >/tmp/ca.pem; export PIP_CERT=/tmp/ca.pem; fi; \
+    if \"$0\" -I -m pip --version >/dev/null 2>&1; then set -- \"$0\" -I -m pip; \
     else \"$0\" -I -m venv /tmp/venv && set -- /tmp/venv/bin/python -I -m pip; fi && \
     exec \"$@\" install --no-deps --only-binary=:all: --require-hashes --no-compile --target . -r requirements.txt";
 
@@ -103,9 +108,8 @@ fn environment(inputs: &RecipeInputs) -> BTreeMap<String, String> {
         ("PIP_RETRIES", "2"),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let ca_file = inputs.network.ca_file.iter().map(|file| ("PIP_CERT".to_owned(), file.as_str().to_owned()));
     let of_the_network = network::environment(inputs.network, super::network(inputs.network, inputs.mirrors));
-    own.into_iter().chain(of_the_network).chain(ca_file).collect()
+    own.into_iter().chain(of_the_network).collect()
 }
 
 fn platform(arch: &str) -> Option<&'static str> {

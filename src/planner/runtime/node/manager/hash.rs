@@ -30,6 +30,12 @@ impl Hash {
     }
 }
 
+/// `sha1.HEX`.
+pub fn is_sha1(text: &str) -> bool {
+    let hex = text.strip_prefix("sha1.").unwrap_or_default();
+    hex.len() == 40 && hex.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,7 +53,9 @@ mod tests {
                 assert_eq!(Hash::parse(&bad), None);
             }
         }
-        for bad in [format!("sha1.{}", "f".repeat(40)), "sha512".to_owned(), String::new()] {
+        let sha1 = format!("sha1.{}", "f".repeat(40));
+        assert!(is_sha1(&sha1) && !is_sha1(&sha1[1..]) && !is_sha1("sha1.d6e460ea"));
+        for bad in [sha1, "sha512".to_owned(), String::new()] {
             assert_eq!(Hash::parse(&bad), None);
         }
     }

@@ -140,12 +140,16 @@ fn files(package: &str, selected: &Selected, inputs: &RecipeInputs) -> BTreeMap<
     let dependencies = json!({ package: selected.version });
     let root = json!({ "name": "tool", "private": true, "dependencies": dependencies });
     let mut files = BTreeMap::from([("package.json".to_owned(), root.to_string())]);
-    if let Some(integrity) = integrity(package, selected) {
-        let mut entry = json!({ "version": selected.version, "integrity": integrity });
-        if !integrity.starts_with("sha512-")
-            && let Some(entry) = entry.as_object_mut()
-        {
-            entry.insert("resolved".to_owned(), json!(address(package, &selected.version, inputs)));
+    let integrity = integrity(package, selected);
+    // Where the program's own hash is verified: without a lockfile, the registry would say which file the program is, and what
+    // else is installed.
+    if integrity.is_some() || file_hash(package, selected).is_some() {
+        let mut entry = json!({ "version": selected.version });
+        if let (Some(integrity), Some(entry)) = (&integrity, entry.as_object_mut()) {
+            entry.insert("integrity".to_owned(), json!(integrity));
+            if !integrity.starts_with("sha512-") {
+                entry.insert("resolved".to_owned(), json!(address(package, &selected.version, inputs)));
+            }
         }
         if package != BUN.package.unwrap_or_default()
             && let Some(entry) = entry.as_object_mut()
@@ -184,7 +188,8 @@ fn is_native(package: &str, version: &str) -> bool {
 fn integrity(package: &str, selected: &Selected) -> Option<String> {
     let pinned = PINNED.iter().find(|(name, version, _)| *name == package && *version == selected.version);
     let pinned = pinned.map(|(_, _, hash)| format!("sha512-{hash}"));
-    let named = selected.hash.as_ref().filter(|_| !is_native(package, &selected.version));
+    let is_native = is_native(package, &selected.version) || selected.manager.name == BUN.name;
+    let named = selected.hash.as_ref().filter(|_| !is_native);
     pinned.or_else(|| Some(named.filter(|_| !is_of_the_program(package))?.integrity()))
 }
 

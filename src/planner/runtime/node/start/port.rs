@@ -11,7 +11,6 @@ const PROGRAMS: &[(&str, &str, &[&str])] = &[
     ("serve", "", &["--listen", "-l", "-p"]),
     ("vite", "preview", &["--port"]),
     ("astro", "preview", &["--port"]),
-    ("remix-serve", "", &["--port"]),
 ];
 
 /// A number only: another text may be a variable, or an address.
@@ -47,6 +46,8 @@ mod tests {
             ("serve -s build -l tcp://0.0.0.0:5000", None),
             ("serve -s build -l 5000", Some(5000)),
             ("node server.js --port 4000", None),
+            // It reads PORT only.
+            ("remix-serve build/server/index.js --port 4000", None),
             ("json-server --port 0", None),
             ("json-server --port 99999", None),
         ] {

@@ -91,15 +91,34 @@ fn is_of_name(c: char) -> bool {
 }
 
 fn without_comments(text: &str) -> String {
-    let mut parts = text.split("/*");
-    let mut kept = parts.next().unwrap_or_default().to_owned();
-    parts.for_each(|part| kept += part.split_once("*/").map_or("", |(_, code)| code));
-    // `//` behind a colon is of an address.
-    let code = |line: &str| match line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':')) {
-        Some((at, _)) => line[..at].to_owned(),
-        None => line.to_owned(),
-    };
-    kept.lines().map(|line| format!("{}\n", code(line))).collect()
+    let (mut kept, mut quote, mut rest) = (String::new(), None, text.chars().peekable());
+    while let Some(c) = rest.next() {
+        match (quote, c, rest.peek()) {
+            (Some(_), '\\', _) => {
+                kept.push(c);
+                kept.extend(rest.next());
+                continue;
+            }
+            (Some(open), ..) if c == open || (c == '\n' && open != '`') => quote = None,
+            (None, '\'' | '"' | '`', _) => quote = Some(c),
+            (None, '/', Some('/')) => {
+                while rest.next_if(|c| *c != '\n').is_some() {}
+                continue;
+            }
+            (None, '/', Some('*')) => {
+                rest.next();
+                while let Some(c) = rest.next() {
+                    if c == '*' && rest.next_if_eq(&'/').is_some() {
+                        break;
+                    }
+                }
+                continue;
+            }
+            _ => {}
+        }
+        kept.push(c);
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -132,6 +151,10 @@ mod tests {
             assert_eq!(of(adapter), Ok(None), "{adapter}");
         }
         assert_eq!(out("export default {};"), Ok(None));
+        let alias = "alias: { '$lib/*': './src/lib/*', site: 'https://x.test' }, // adapter({ out: 'old' })";
+        let text =
+            format!("{IMPORT}export default {{ kit: {{ {alias}\n adapter: adapter({{ out: 'dist' }}) }} }};");
+        assert_eq!(out(&text), Ok(Some("dist".to_owned())));
     }
 
     #[test]
