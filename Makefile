@@ -48,7 +48,7 @@ reproducible: ## builds that binary twice in different directories, and compares
 packages: ## the .deb and the .rpm of that binary, in target/packages
 	@packaging/packages "$$(packaging/static)" "$${CARGO_TARGET_DIR:-target}/packages"
 
-release: ## all that is published, in target/release-VERSION: binary, packages, SBOM, licences, checksums; KEY=FILE signs them
+release: ## all that is published, in target/release-VERSION: binaries for x86_64 and aarch64, packages, SBOM, licences, checksums; KEY=FILE signs them
 	@packaging/release
 
 lint: ## format and lints
