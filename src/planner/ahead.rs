@@ -8,8 +8,7 @@ use super::{Wanted, agent, imds, records, remember, upkeep, watch};
 use crate::error::Result;
 use crate::facts::{Facts, Instance};
 use crate::fault::Phase;
-use crate::observe::policy::CacheWanted;
-use crate::observe::{NextBoot, Selection};
+use crate::observe::{CacheWanted, NextBoot, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 

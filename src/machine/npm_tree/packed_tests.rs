@@ -30,7 +30,13 @@ fn file(name: &str) -> String {
 
 fn packed(scratch: &Path, most: u64) -> Result<()> {
     let at = |name: &str| scratch.join(name);
-    pack(&PackRequest { lockfile: at("package-lock.json"), cache: at("npm"), archive: at("packed"), most })
+    pack(&PackRequest {
+        lockfile: at("package-lock.json"),
+        omits_development: true,
+        cache: at("npm"),
+        archive: at("packed"),
+        most,
+    })
 }
 
 #[test]
@@ -41,12 +47,12 @@ fn packed_archives_are_unpacked_into_another_cache() {
     packed(scratch.path(), 1 << 20).unwrap();
     fs::create_dir(at("other")).unwrap();
     let text = fs::read_to_string(at("package-lock.json")).unwrap();
-    assert!(has_all(&text, &at("npm")) && !has_all(&text, &at("other")));
+    assert!(has_all(&text, true, &at("npm")) && !has_all(&text, true, &at("other")));
     let request = UnpackRequest { archive: at("packed"), start: 0, cache: at("other") };
     // A second time, too: what is there stays.
     for _ in 0..2 {
         unpack(&request).unwrap();
-        assert!(has_all(&text, &at("other")));
+        assert!(has_all(&text, true, &at("other")));
         assert_eq!(fs::read_dir(at("other/archives")).unwrap().count(), 2);
         assert_eq!(fs::read_to_string(at("other/archives").join(file("b"))).unwrap(), "b");
     }

@@ -156,7 +156,7 @@ mod tests {
         let path = |name: &str| scratch.path().join(name);
         fs::write(path("private"), "x").unwrap();
         std::os::unix::fs::symlink(path("private"), path("archive")).unwrap();
-        write(&path("archive"), KEY, &Secret::new(SECRET), &path("entry")).unwrap_err();
+        write(&path("archive"), 100, KEY, &Secret::new(SECRET), &path("entry")).unwrap_err();
         assert!(!path("entry").exists());
     }
 }

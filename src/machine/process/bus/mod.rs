@@ -23,7 +23,7 @@ const LONGEST: usize = 4 << 20;
 
 /// All properties of each of these units, in their order, by the names that `systemctl show` prints. Each unit's are of one moment.
 pub async fn properties(units: &[String]) -> io::Result<Vec<Properties>> {
-    in_time(async || {
+    in_time(PATIENCE, async || {
         let mut bus = Bus::open(SOCKET).await?;
         let mut all = Vec::new();
         for unit in units {
@@ -40,7 +40,7 @@ pub async fn properties(units: &[String]) -> io::Result<Vec<Properties>> {
 
 /// The names of the loaded units that match one of the patterns (globs, as in systemctl(1)).
 pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
-    in_time(async || {
+    in_time(PATIENCE, async || {
         let mut bus = Bus::open(SOCKET).await?;
         // In every state.
         let body = Body::default().texts(&[]).texts(patterns);
@@ -52,8 +52,8 @@ pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
     .await
 }
 
-async fn in_time<T>(asking: impl AsyncFnOnce() -> io::Result<T>) -> io::Result<T> {
-    timeout(PATIENCE, asking()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+async fn in_time<T>(time: Duration, asking: impl AsyncFnOnce() -> io::Result<T>) -> io::Result<T> {
+    timeout(time, asking()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// A unit's name in the path of its object: every byte that is not a letter or digit is escaped, and a leading digit, too.
@@ -170,9 +170,10 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{refused}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_systemd_is_an_error() {
-        let silent = in_time(async || std::future::pending::<io::Result<()>>().await).await;
+        let silent =
+            in_time(Duration::from_millis(10), async || std::future::pending::<io::Result<()>>().await).await;
         assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
