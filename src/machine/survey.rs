@@ -10,8 +10,8 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Result;
 use crate::facts::{ExistingNames, Facts, Installed, Machine, Places, Programs, Selinux, Service};
-use crate::machine::disk::files;
 use crate::machine::disk::owned::only_root_can_replace;
+use crate::machine::disk::{bundles, files};
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::unit::own_program;
 use crate::machine::process::program;
@@ -20,7 +20,6 @@ use crate::machine::service::hooks;
 use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
 use crate::machine::versions::Versions;
-use crate::machine::web::trust;
 use crate::plan::layout::{self, Layout};
 
 /// `wanted`: the programs to look for, and where.
@@ -37,7 +36,7 @@ pub async fn facts(wanted: &[&Places], versions: &Versions) -> Result<Facts> {
         machine,
         installed: is_installed(),
         nft: imds_rules::is_nft_there(),
-        no_certificates: trust::is_without(),
+        no_certificates: bundles::is_without(),
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
         swap: files::exists(&layout::unit_file(layout::SWAP_UNIT))?,
         journal: files::exists(Path::new(layout::JOURNAL_LIMIT))?,

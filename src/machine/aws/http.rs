@@ -7,9 +7,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
-use crate::machine::web::trust::{
-    certificates_of, is_named_by_environment, is_without, pem, system_certificates,
-};
+use crate::machine::disk::bundles::is_without;
+use crate::machine::web::trust::{certificates_of, is_named_by_environment, pem, system_certificates};
 
 /// For IMDS: never through a proxy, which would see the role's credentials. IMDS speaks plain HTTP, so no CA certificate is read.
 pub fn direct() -> SharedHttpClient {

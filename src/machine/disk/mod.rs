@@ -1,6 +1,7 @@
 //! Checks, creates and removes files, directories and links by path. Knows nothing about their content.
 
 pub mod adopt;
+pub mod bundles;
 pub mod files;
 pub mod inside;
 pub mod new_file;

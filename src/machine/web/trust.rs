@@ -12,31 +12,13 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::CaFile;
+use crate::machine::disk::bundles::{BUNDLES, bundle_file};
 use crate::machine::disk::owned;
-
-/// Where distributions keep their CA bundle. rustls-native-certs would search by itself, but it reads SSL_CERT_FILE
-/// first, and a directory of three hundred files.
-const BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Amazon Linux, RHEL, Fedora
-    "/etc/pki/tls/certs/ca-bundle.crt",   // their older releases
-    "/etc/ssl/ca-bundle.pem",             // SUSE
-    "/etc/ssl/cert.pem",                  // Alpine
-];
 
 /// In bytes. Mozilla's bundle has a quarter of this.
 const LARGEST: u64 = 1 << 20;
 /// Of the system's bundle, which root wrote, and which may have comments.
 const LARGEST_BUNDLE: u64 = 16 << 20;
-
-/// Whether the machine has no CA bundle in any of these places.
-pub fn is_without() -> bool {
-    bundle_file().is_none()
-}
-
-fn bundle_file() -> Option<&'static Path> {
-    BUNDLES.iter().map(Path::new).find(|path| path.exists())
-}
 
 /// rustls with aws-lc, and the trusted certificates.
 pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {

@@ -50,3 +50,33 @@ pub fn json(path: &str, text: &str) -> String {
 pub fn is_yaml(path: &str) -> bool {
     path.ends_with(OF_PNPM[1])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::testing::source;
+    use crate::planner::runtime::node::manager::selected;
+    use crate::planner::runtime::node::package;
+
+    #[test]
+    fn a_form_of_pnpms_is_for_pnpm_alone() {
+        let of = |files: &[(&str, &str)], text: &str| {
+            selected(&source(files), &package::parse("package.json5", text)?)
+                .map(|chosen| chosen.manager.name)
+        };
+        for (files, text) in [
+            (&[][..], "{/* none */}"),
+            (&[("pnpm-lock.yaml", "")], "{}"),
+            (&[("yarn.lock", ""), ("pnpm-lock.yaml", "")], "{packageManager: 'pnpm@9.1.0',}"),
+        ] {
+            assert_eq!(of(files, text).unwrap(), "pnpm", "{text}");
+        }
+        for (files, text) in [
+            (&[("package-lock.json", "")][..], "{}"),
+            (&[], "{packageManager: 'yarn@4.1.0'}"),
+            (&[], "{scripts: {start: 'bun x.ts'}}"),
+        ] {
+            let error = of(files, text).unwrap_err();
+            assert!(error.to_string().contains("only pnpm reads package.json5"), "{error}");
+        }
+    }
+}

