@@ -97,7 +97,7 @@ const MACHINE: &[(&str, &[&str])] = &[
             "disk",
         ],
     ),
-    ("release_cache", &["install", "aws", "jail", "process", "disk", "budget", "progress"]),
+    ("release_cache", &["install", "npm_tree", "aws", "jail", "process", "disk", "budget", "progress"]),
     ("survey", &["service", "jail", "process", "disk"]),
     ("fleet", &["service", "aws", "progress"]),
     ("volume", &["jail", "process", "disk", "progress"]),

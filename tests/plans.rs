@@ -159,7 +159,7 @@ fn canaries(secret: &str) -> Vec<String> {
         .collect()
 }
 
-/// What comes before the switch and may end after it: what the agent keeps for itself, a build's cache, and what looks after
+/// What comes before the switch and may end after it: what the agent keeps for itself, a build's cache, its copy for others, and what looks after
 /// the machine.
 const BESIDE_THE_SWITCH: &[&str] = &[
     "instance",
@@ -168,6 +168,7 @@ const BESIDE_THE_SWITCH: &[&str] = &[
     "agent-enable",
     "agent-flags",
     "cache",
+    "install-cache-store",
     "journal",
     "swap-unit",
     "swap-reload",
