@@ -19,12 +19,12 @@ pub fn archives(text: &str, omits_development: bool) -> Result<Vec<Named>> {
         .entries
         .values()
         .filter(|entry| entry.name().is_some() && !entry.is_link() && !entry.is("inBundle"));
+    let not_on_each_platform = ["optional", "devOptional", "peer"];
+    let may_lack = |entry: &super::entry::Entry| {
+        not_on_each_platform.iter().any(|kind| entry.is(kind)) || omits_development && entry.is("dev")
+    };
     let named = |entry: &super::entry::Entry| match entry.text("integrity") {
-        Some(integrity) => Ok(Named {
-            integrity: Integrity::parse(integrity)?,
-            is_needed: !["optional", "devOptional", "peer"].iter().any(|kind| entry.is(kind))
-                && !(omits_development && entry.is("dev")),
-        }),
+        Some(integrity) => Ok(Named { integrity: Integrity::parse(integrity)?, is_needed: !may_lack(entry) }),
         None => for_npm(format!("the lockfile has no integrity for {}", quoted(&entry.path))),
     };
     of_a_registry.map(named).collect()
