@@ -54,8 +54,9 @@ mod tests {
                 "{more}"
             );
         }
-        let development =
-            format!(r#"{{"lockfileVersion": 3, "packages": {{"node_modules/a": {{"dev": true, {hash}}}}}}}"#);
+        let development = format!(
+            r#"{{"lockfileVersion": 3, "packages": {{"": {{}}, "node_modules/a": {{"dev": true, {hash}}}}}}}"#
+        );
         assert!(
             archives(&development, false).unwrap()[0].is_needed,
             "a build needs its packages for development"

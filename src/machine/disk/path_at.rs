@@ -127,7 +127,7 @@ pub fn finished_name(unfinished: &str) -> Option<&str> {
 /// leaves an unfinished name, which the next run removes. `EEXIST` if the name is taken.
 pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
     /// Another process that makes the same directory may remove this one, which it takes for a killed run's.
-    const TRIES: u32 = 20;
+    const TRIES: u32 = 50;
     let unfinished = unfinished_name(name);
     let attempt = || {
         remove(parent, &unfinished)?;
@@ -157,10 +157,11 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
     made
 }
 
-/// A time that differs among processes and threads: those that try again at the same moment remove each other's directory
+/// A time that differs among processes, threads and tries: those that try again at the same moment remove each other's directory
 /// again.
 fn apart(tried: u32) -> Duration {
-    let own = nix::unistd::gettid().as_raw().unsigned_abs() % 16;
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let own = (nix::unistd::gettid().as_raw().unsigned_abs() + since.subsec_micros()) % 16;
     Duration::from_micros(u64::from((50 * tried + 10) * own))
 }
 

@@ -137,11 +137,11 @@ mod tests {
             let mut said = Vec::new();
             let _ = stream.read_to_end(&mut said).await;
         });
-        let calling = async {
+        let calling = async || {
             let mut bus = Bus::open(path.to_str().unwrap()).await?;
             bus.call("/x", "x.y", "Z", &Body::default().text(""), "s").await
         };
-        let result = calling.await;
+        let result = in_time(Duration::from_millis(500), calling).await;
         serving.abort();
         result
     }
