@@ -83,6 +83,7 @@ const MACHINE: &[(&str, &[&str])] = &[
         "local",
         &[
             "survey",
+            "versions",
             "fleet",
             "volume",
             "upkeep",
@@ -98,7 +99,8 @@ const MACHINE: &[(&str, &[&str])] = &[
         ],
     ),
     ("release_cache", &["install", "npm_tree", "aws", "jail", "process", "disk", "budget", "progress"]),
-    ("survey", &["service", "jail", "process", "disk"]),
+    ("survey", &["versions", "service", "jail", "process", "disk"]),
+    ("versions", &["disk"]),
     ("fleet", &["service", "aws", "progress"]),
     ("volume", &["jail", "process", "disk", "progress"]),
     ("upkeep", &["install", "jail", "process", "disk", "progress"]),

@@ -8,7 +8,7 @@ use super::{Wanted, agent, imds, records, remember, upkeep, watch};
 use crate::error::Result;
 use crate::facts::{Facts, Instance};
 use crate::fault::Phase;
-use crate::observe::{CacheWanted, NextBoot, Selection};
+use crate::observe::{NextBoot, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 
@@ -56,7 +56,7 @@ pub fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<
     scratch.push(Layout::new(&selection.service).migration());
     scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
-    if selection.cache != CacheWanted::default() {
+    if selection.cache.releases.is_some() || selection.cache.directory.is_some() {
         // Entries on their way: up to half of the free disk.
         let staging =
             |name: &&str| Path::new(layout::STAGING).join(Layout::new(&selection.service).transient(name));
