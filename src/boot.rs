@@ -57,11 +57,6 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         result
     };
     let result = report.accompany(running).await;
-    if result.is_ok()
-        && let Err(error) = machine.remember()
-    {
-        tracing::warn!("the versions of the machine's programs are not recorded: {}", error.in_public());
-    }
     match &result {
         Ok(()) => report.in_service(),
         Err(error) if error.code().ends_before_the_run() => report.refused(error),

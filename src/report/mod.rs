@@ -266,6 +266,9 @@ impl Report {
             Ok(Change::Changed(how)) => (Outcome::Changed, Some(how.clone())),
             Err(error) => (Outcome::Failed, Some(error.report().causes.join(": "))),
         };
+        if outcome != Outcome::Unchanged {
+            self.rhythm.hurry();
+        }
         self.update(|status| {
             let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) else {
                 return;

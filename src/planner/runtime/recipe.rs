@@ -12,7 +12,6 @@ use super::compose::project::Project;
 use super::container::Container;
 use super::data_host::server::DataHost;
 use super::directory::Directory;
-use super::root_install::RootInstall;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -225,6 +224,15 @@ pub struct Work {
     pub phase: Phase,
     /// The version of Node, if bootagent's own installer carries out this `npm ci`.
     pub own_installer: Option<String>,
+}
+
+/// How a recipe that installs by convention would install in the root.
+#[derive(Debug)]
+pub struct RootInstall {
+    /// Installs all packages, also those for development.
+    pub everything: Work,
+    /// Removes those for development. None if the package manager cannot.
+    pub prune: Option<Work>,
 }
 
 impl Recipe {

@@ -4,15 +4,6 @@
 use super::recipe::{Recipe, Work};
 use crate::fault::Phase;
 
-/// How a recipe that installs by convention would install in the root.
-#[derive(Debug)]
-pub struct RootInstall {
-    /// Installs all packages, also those for development.
-    pub everything: Work,
-    /// Removes those for development. None if the package manager cannot.
-    pub prune: Option<Work>,
-}
-
 /// Names of commands that remove packages which only builds need.
 pub fn is_removal(work: &Work) -> bool {
     ["prune-dependencies", "remove-packages"].iter().any(|name| work.name.ends_with(name))

@@ -13,8 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
 use crate::planner::runtime::command;
-use crate::planner::runtime::recipe::Work;
-use crate::planner::runtime::root_install::RootInstall;
+use crate::planner::runtime::recipe::{RootInstall, Work};
 use crate::secret::excerpt;
 
 pub struct Project<'a> {
