@@ -9,6 +9,7 @@ use nix::sys::statvfs::{Statvfs, statvfs};
 use crate::error::{Code, Error};
 use crate::facts::FileSystem;
 use crate::fault::Fault;
+use crate::plan::layout;
 
 /// Describes the file system with the least free space, of those that these paths are on.
 pub fn fullest(paths: &[PathBuf]) -> String {
@@ -17,6 +18,21 @@ pub fn fullest(paths: &[PathBuf]) -> String {
         Some((path, room)) => described(path, &room),
         None => "the free space is unknown".to_owned(),
     }
+}
+
+/// Bytes that a deployment writes below `/run/bootagent`, from its environment to its last record, with the status.
+const SWITCH: u64 = 64 << 10;
+
+/// An error if a file of the running deployment could be written, and those behind it could not: the service would be restarted,
+/// and the way back would need room as well.
+pub fn for_a_switch(path: &Path) -> Result<(), Error> {
+    let is_short = |room: Statvfs| room.blocks_available().saturating_mul(room.fragment_size()) < SWITCH;
+    let directory = Path::new(layout::RUN);
+    if !path.starts_with(directory) || !statvfs(directory).is_ok_and(is_short) {
+        return Ok(());
+    }
+    let cause = std::io::Error::from_raw_os_error(nix::libc::ENOSPC).to_string();
+    Err(Error::of_the_disk(format!("writing {}", path.display()), cause))
 }
 
 /// The file systems of these directories, each once: with the first directory that is on it.

@@ -49,6 +49,7 @@ impl LocalHost {
             }
             Action::MakeDirectory { path, owner, mode } => files::directory(path, owner, *mode)?,
             Action::WriteFile { path, content, owner, mode } => {
+                room::for_a_switch(path)?;
                 files::write(path, content.expose().as_bytes(), owner, *mode)?
             }
             Action::RemoveFile { path } => files::remove_file(path)?,
