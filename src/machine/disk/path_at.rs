@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, fchown};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::owned::only_root_can_change;
 use super::remove::remove;
@@ -130,7 +130,7 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
     const TRIES: u32 = 50;
     let unfinished = unfinished_name(name);
     let attempt = || {
-        remove(parent, &unfinished)?;
+        clear(parent, &unfinished)?;
         mkdirat(parent, unfinished.as_os_str(), Mode::empty())?;
         let directory = openat(parent, unfinished.as_os_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?;
         own(&directory, uid, gid, mode)?;
@@ -152,9 +152,18 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
         }
     }
     if made == Err(Errno::EEXIST) {
-        remove(parent, &unfinished)?;
+        clear(parent, &unfinished)?;
     }
     made
+}
+
+/// Removes what a killed run left, by its name if it is empty, as nearly always: what was opened to be emptied could meanwhile get
+/// its final name from another process, and lose what is made in it.
+fn clear(parent: &OwnedFd, unfinished: &OsStr) -> Result<(), Errno> {
+    match unlinkat(parent, unfinished, UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(_) => remove(parent, unfinished),
+    }
 }
 
 /// A time that differs among processes, threads and tries: those that try again at the same moment remove each other's directory
