@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("watch", &["apply", "error", "facts", "fault", "machine", "plan"]),
     ("apply", &["error", "fault", "machine", "plan", "report", "secret"]),
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
-    ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
+    ("planner", &["error", "fault", "facts", "npm", "observe", "plan", "secret"]),
     ("observe", &["error", "fault", "facts", "machine", "plan", "secret"]),
     ("machine", &["error", "fault", "facts", "npm", "plan", "secret"]),
     ("npm", &["secret"]),

@@ -159,8 +159,8 @@ fn canaries(secret: &str) -> Vec<String> {
         .collect()
 }
 
-/// What comes before the switch and may end after it: what the agent keeps for itself, a build's cache, its copy for others, and what looks after
-/// the machine.
+/// What comes before the switch and may end after it: what the agent keeps for itself, a build's cache and its copy for others, and
+/// what looks after the machine.
 const BESIDE_THE_SWITCH: &[&str] = &[
     "instance",
     "agent",

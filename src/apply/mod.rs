@@ -66,8 +66,8 @@ pub async fn recover(
     let may_abandon = may_abandon && !report.was_cancelled();
     let is_due = |step: &&Step| may_abandon || !step.action.abandons();
     let recovery = recovery.iter().filter(is_due).collect();
-    let recovering =
-        steps(machine, recovery, Context::default(), report, None, OnFailure::Continue, &cleanup);
+    let context = Context { takes_back: true, ..Context::default() };
+    let recovering = steps(machine, recovery, context, report, None, OnFailure::Continue, &cleanup);
     match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),

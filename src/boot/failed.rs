@@ -27,10 +27,10 @@ pub async fn attempt(
         return;
     }
     let is_told = !report.was_cancelled() && !report.has_passed();
-    // The recovery may end with the instance; but a former deployment must not wait for S3. All of it at once: an instance is
-    // given up within seconds.
     let recording =
         async |time| group_failures::record_failure(machine, identified, (plan, error), time).await;
+    // The recovery may end with the instance; but a former deployment must not wait for S3. All of it at once: an instance is
+    // given up within seconds.
     let telling = async {
         if !is_told || plan.former.is_some() {
             return !is_told;

@@ -114,6 +114,8 @@ pub struct Context<'a> {
     pub scratch: Option<&'a Scratch>,
     /// `None` if no command of the plan needs them.
     pub tokens: Option<&'a Tokens>,
+    /// The way back after a failed run: it uses what room the disk still has.
+    pub takes_back: bool,
 }
 
 // The async runtime has one thread: no future needs to be Send.

@@ -1,9 +1,9 @@
 //! Which version each installed program has printed. A run that finds the same file does not start the program again: that costs ten
 //! milliseconds of a processor for each.
 //!
-//! A file is the same if its inode, size, mtime and ctime are: only who can set the machine's clock can change a file and keep
-//! its ctime, on a writable file system. Only compiled programs of the asked name are remembered. A script, or a launcher of another name, may start
-//! another version without a change of its own.
+//! A file is the same if its inode, size, mtime and ctime are: on a writable file system, only who can set the machine's clock can
+//! change a file and keep its ctime. Only compiled programs of the asked name are remembered. A script, or a launcher of another
+//! name, may start another version without a change of its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

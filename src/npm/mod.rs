@@ -32,7 +32,7 @@ mod specifier;
 mod tests;
 mod tree;
 
-pub use address::Address;
+pub use address::{Address, PUBLIC};
 pub use archives::{Named, archives};
 pub use credentials::Credentials;
 pub use files::Files;

@@ -27,6 +27,14 @@ pub struct InstallTool {
     pub file_hash: Option<FileHash>,
 }
 
+impl InstallTool {
+    /// Whether npm installs it. Node comes with the machine or as an archive, and has certificates of its own: no OS package is
+    /// needed.
+    pub fn is_by_npm(&self) -> bool {
+        self.argv.first().is_some_and(|program| program.ends_with("/npm"))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileHash {
     /// Relative to the tool's directory.

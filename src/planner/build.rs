@@ -38,10 +38,8 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     }
     let first: Vec<&str> =
         runtimes.last().map(String::as_str).into_iter().chain(rules.iter().copied()).collect();
-    // A tool may be installed by a program of a package.
     let packages = packages::install(steps, wanted, recipe)?.then_some("packages");
-    let first: Vec<&str> = first.into_iter().chain(packages).collect();
-    let tools = install_tools(steps, recipe, &first);
+    let tools = install_tools(steps, recipe, &first, packages);
     ready.extend(tools.iter().map(String::as_str));
     ready.extend(packages);
     for part in recipe.parts() {
@@ -122,8 +120,8 @@ fn scripts(steps: &mut Steps, recipe: &Recipe) -> bool {
 }
 
 /// Adds the package managers that the commits' directories ask for. Versions of one manager are installed one after the other,
-/// because they have one unit. Returns the ids of the steps.
-fn install_tools(steps: &mut Steps, recipe: &Recipe, first: &[&str]) -> Vec<String> {
+/// because they have one unit; one that pip installs after the OS packages, which may bring Python. Returns the ids of the steps.
+fn install_tools(steps: &mut Steps, recipe: &Recipe, first: &[&str], packages: Option<&str>) -> Vec<String> {
     let why = "the package manager in the version that the commit asks for, once for this machine";
     let mut done: Vec<(String, &InstallTool)> = Vec::new();
     for tool in recipe.tools() {
@@ -132,7 +130,8 @@ fn install_tools(steps: &mut Steps, recipe: &Recipe, first: &[&str]) -> Vec<Stri
         }
         let before = done.iter().rev().find(|(_, other)| other.name == tool.name).map(|(id, _)| id.as_str());
         let id = unused(steps, &tool.name);
-        let after: Vec<&str> = first.iter().copied().chain(before).collect();
+        let packages = packages.filter(|_| !tool.is_by_npm());
+        let after: Vec<&str> = first.iter().copied().chain(packages).chain(before).collect();
         steps.tool(&id, tool, why, &after);
         done.push((id, tool));
     }

@@ -1,3 +1,5 @@
+//! Tests: which archives are packed, and what is refused when they are unpacked.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 

@@ -37,7 +37,7 @@ impl UnitState {
         matches!(self.active.as_str(), "inactive" | "failed")
     }
 
-    /// A unit that is no service lacks some properties, as in what systemctl prints.
+    /// Units other than services lack some properties, as in what systemctl prints.
     pub fn of(properties: &Properties) -> UnitState {
         let value = |name: &str| properties.get(name);
         let text = |name: &str| value(name).map(Value::text).unwrap_or_default();

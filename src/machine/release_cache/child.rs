@@ -52,11 +52,7 @@ pub async fn pack(cached: &CachedRelease, staging: &Path, most: u64) -> Result<P
         most,
         leave_out: cached.leave_out.clone(),
     };
-    let transient = unit(cached, PACKING)
-        .property(format!("BindPaths={}:{MOUNT}", staging.display()))
-        .writable(Path::new(MOUNT))
-        .property("Nice=19")
-        .property("IOSchedulingClass=idle");
+    let transient = packing(unit(cached, PACKING), staging);
     units::clear(&cached.unit).await?;
     read_reply::<()>(ask_in(transient, Role::PackRelease, &request).await?).await?;
     Ok(staging.join(ARCHIVE))
@@ -64,6 +60,15 @@ pub async fn pack(cached: &CachedRelease, staging: &Path, most: u64) -> Result<P
 
 fn unit(cached: &CachedRelease, limit: Duration) -> TransientUnit {
     confined(&cached.unit, (&cached.user, &cached.group), limit)
+}
+
+/// Writes into the staging directory, and comes last on a machine that serves.
+pub fn packing(transient: TransientUnit, staging: &Path) -> TransientUnit {
+    transient
+        .property(format!("BindPaths={}:{MOUNT}", staging.display()))
+        .writable(Path::new(MOUNT))
+        .property("Nice=19")
+        .property("IOSchedulingClass=idle")
 }
 
 /// Without network, secrets and IMDS.

@@ -12,7 +12,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::child::{ARCHIVE, MOUNT, PACKING, confined};
+use super::child::{ARCHIVE, MOUNT, PACKING, confined, packing};
 use super::{ENTRY, LIMIT, Place, fetch, in_time, stored};
 use crate::error::{Code, Coded, Error, Result};
 use crate::machine::aws::Imds;
@@ -168,11 +168,7 @@ async fn pack(cached: &CachedPackages, lockfile: &Lockfile, staging: &Path, most
         archive: Path::new(MOUNT).join(ARCHIVE),
         most,
     };
-    let transient = unit(cached, PACKING)
-        .property(format!("BindPaths={}:{MOUNT}", staging.display()))
-        .writable(Path::new(MOUNT))
-        .property("Nice=19")
-        .property("IOSchedulingClass=idle");
+    let transient = packing(unit(cached, PACKING), staging);
     units::clear(&cached.unit).await?;
     read_reply::<()>(ask_in(transient, Role::PackPackages, &request).await?).await?;
     Ok(staging.join(ARCHIVE))

@@ -95,7 +95,7 @@ pub fn by_pip(inputs: &RecipeInputs, python: &Path) -> Option<Uv> {
     Some(Uv { program: path.join("bin/uv"), need: Some(Need::Tool(tool)) })
 }
 
-/// Nothing of the commit determines them, and the cache is no service's: uv becomes a program of all services.
+/// Nothing of the commit determines them, and the cache belongs to this installation alone: uv becomes a program of all services.
 fn environment(inputs: &RecipeInputs) -> BTreeMap<String, String> {
     let own = [
         ("CI", "true"),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::rows::{BUN, YARN_BERRY};
 use super::select::Selected;
+use crate::npm::PUBLIC;
 use crate::plan::{FileHash, InstallTool, layout};
 use crate::planner::digest::digest;
 use crate::planner::network;
@@ -210,10 +211,9 @@ fn file_hash(package: &str, selected: &Selected) -> Option<FileHash> {
 
 /// Where the registry has the archive. Only with an address npm verifies another algorithm than the registry's own.
 fn address(package: &str, version: &str, inputs: &RecipeInputs) -> String {
-    let registry = inputs.mirrors.get("npm").map_or(REGISTRY, |mirror| mirror.as_str());
+    // npm puts its own registry into the place of the public one.
+    let public = format!("https://{PUBLIC}");
+    let registry = inputs.mirrors.get("npm").map_or(public.as_str(), |mirror| mirror.as_str());
     let name = package.rsplit('/').next().unwrap_or(package);
     format!("{registry}/{package}/-/{name}-{version}.tgz")
 }
-
-/// npm puts its own registry into the place of this one.
-const REGISTRY: &str = "https://registry.npmjs.org";

@@ -92,21 +92,24 @@ const MIGRATIONS: &[&str] = &[
 /// Whether a command that runs at each start migrates: by its program, or by the name of its script.
 pub fn is_migration(line: &str) -> bool {
     let Some(words) = Words::of(line) else { return false };
-    let (_, at) = assignments(&words, 0);
-    let at = if matches!(words.text(at), "npx" | "pnpx" | "bunx") { at + 1 } else { at };
-    let of_script = [words.text(at + 1), words.text(at + 2)];
-    MIGRATIONS.contains(&words.text(at))
-        || matches!(words.text(at), "npm" | "yarn" | "pnpm" | "bun")
-            && of_script.iter().any(|name| name.contains("migrat"))
+    let (program, rest) = called(&words);
+    MIGRATIONS.contains(&program)
+        || matches!(program, "npm" | "yarn" | "pnpm" | "bun")
+            && rest.iter().any(|name| name.contains("migrat"))
 }
 
 /// Whether a command changes a database's schema: `prisma migrate deploy`, and not `prisma generate`.
 pub fn migrates(line: &str) -> bool {
     let Some(words) = Words::of(line) else { return false };
-    let (_, at) = assignments(&words, 0);
+    let (program, rest) = called(&words);
+    MIGRATIONS.contains(&program) && rest.iter().any(|word| word.contains("migrat") || *word == "push")
+}
+
+/// The program of a command, also behind `npx`, and the two words behind it.
+fn called<'a>(words: &'a Words) -> (&'a str, [&'a str; 2]) {
+    let (_, at) = assignments(words, 0);
     let at = if matches!(words.text(at), "npx" | "pnpx" | "bunx") { at + 1 } else { at };
-    let rest = [words.text(at + 1), words.text(at + 2)];
-    MIGRATIONS.contains(&words.text(at)) && rest.iter().any(|word| word.contains("migrat") || *word == "push")
+    (words.text(at), [words.text(at + 1), words.text(at + 2)])
 }
 
 /// What is known of scripts, by workspace and name. Without it, scripts that call the next one twice take exponential time.

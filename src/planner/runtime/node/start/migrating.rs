@@ -24,18 +24,20 @@ pub fn note(manifest: &Manifest, project: &Project, builds: &[&str]) -> Option<S
         }
     }
     let first = migrations.first()?;
-    let build = match is_whole {
-        true => others.iter().map(|line| in_toml(&excerpt(line))).collect::<Vec<_>>().join(", "),
-        false => "...".to_owned(),
+    let lines: Vec<String> = others.iter().map(|line| in_toml(&excerpt(line))).collect();
+    let build = match (is_whole, lines.is_empty()) {
+        (true, true) => "false".to_owned(),
+        (true, false) => format!("[{}]", lines.join(", ")),
+        (false, _) => "[...]".to_owned(),
     };
     Some(format!(
-        "the build migrates a database ({}), for which a build has no secret: migrate = {} runs it once for each release, and build = [{build}] leaves it out",
+        "the build migrates a database ({}), for which a build has no secret: migrate = {} runs it once for each release, and build = {build} leaves it out",
         excerpt(first),
         in_toml(&excerpt(first))
     ))
 }
 
-/// Whether the command is no runner, as `run-s` and `dotenv` are: what those run is found beside them.
+/// Not of a runner, such as `run-s` and `dotenv`: what those run is found beside them.
 fn runs_itself(line: &str, project: &Project) -> bool {
     reach(line, None, project).is_ok_and(|found| found.commands.len() == 1)
 }
