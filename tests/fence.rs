@@ -111,7 +111,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("npm_tree", &["web", "jail"]),
     ("registries", &["web", "jail", "disk"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
-    ("aws", &["web", "disk", "retry", "progress"]),
+    ("aws", &["web", "process", "disk", "retry", "progress"]),
     ("web", &["jail", "disk"]),
     ("jail", &["process", "disk"]),
     ("process", &["disk"]),

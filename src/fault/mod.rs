@@ -137,7 +137,7 @@ faults! {
     TagLate = "tag-late", RETRY, Metadata, TagMissing, "the instance does not have the required tag (yet)";
 
     CredentialsLate = "credentials-late", RETRY, Secret, CredentialsMissing, "IMDS answers 404 for the role's credentials, or has no role";
-    ProfileUnsupported = "profile-unsupported", STOP, Secret, CredentialsMissing, "off EC2: the profile of the AWS CLI gets its credentials by AWS SSO or by a program";
+    OwnCredentials = "own-credentials", STOP, Secret, CredentialsMissing, "off EC2: the caller has no credentials in the environment, and the AWS CLI is missing, has none or refuses";
     RoleUnknown = "role-unknown", RETRY, Secret, SecretUnreachable, "AWS does not know the credentials yet, or they expired on the way";
     SecretThrottled = "secret-throttled", RETRY, Secret, SecretUnreachable, "Secrets Manager answers ThrottlingException or 429";
     SecretFailing = "secret-failing", RETRY, Secret, SecretUnreachable, "Secrets Manager answers 5xx";

@@ -13,6 +13,7 @@ mod http;
 mod imds;
 mod json;
 mod notices;
+mod own;
 mod parameters;
 mod payload;
 mod query;
@@ -27,6 +28,7 @@ use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -70,7 +72,7 @@ async fn config_for(
 ) -> Result<SdkConfig> {
     match region {
         Some(region) => instance_config(arn.map_or(region, |arn| arn.region), imds.client(), network),
-        None => own_config(arn.map(|arn| arn.region), network).await,
+        None => own_config(arn.map(|arn| arn.region), imds.client(), network).await,
     }
 }
 
@@ -78,34 +80,39 @@ async fn config_for(
 /// variables or root's home, which could redirect the run to another account.
 fn instance_config(region: &str, imds: aws_config::imds::Client, network: &Network) -> Result<SdkConfig> {
     let credentials = ImdsCredentialsProvider::builder().imds_client(imds).build();
-    let config = SdkConfig::builder()
+    config(Some(Region::new(region.to_owned())), SharedCredentialsProvider::new(credentials), network)
+}
+
+/// For a laptop: the caller's own.
+async fn own_config(
+    region: Option<&str>,
+    imds: aws_config::imds::Client,
+    network: &Network,
+) -> Result<SdkConfig> {
+    let own = own::own(&imds).await?;
+    config(region.map(|region| Region::new(region.to_owned())).or(own.region), own.credentials, network)
+}
+
+/// Not `aws_config::defaults`, whose chain of credentials is a thirtieth of the program: the AWS CLI knows more of them (`own`).
+fn config(
+    region: Option<Region>,
+    credentials: SharedCredentialsProvider,
+    network: &Network,
+) -> Result<SdkConfig> {
+    let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+        .region(region)
+        .credentials_provider(credentials)
         .http_client(http::client(network)?)
         .timeout_config(timeouts())
         // `machine/retry.rs` retries: the SDK's retries would not respect the time limit of the step.
         .retry_config(RetryConfig::disabled());
     // Set only if wanted: a service without such endpoints would otherwise be an error.
-    let config = if network.fips { config.use_fips(true) } else { config };
-    let config = if network.dual_stack { config.use_dual_stack(true) } else { config };
-    Ok(config.build())
-}
-
-/// For a dry run on a laptop: the caller's profile and environment variables, as for the AWS CLI.
-async fn own_config(region: Option<&str>, network: &Network) -> Result<SdkConfig> {
-    let mut config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http::client(network)?)
-        .timeout_config(timeouts())
-        .retry_config(RetryConfig::disabled());
-    if let Some(region) = region {
-        config = config.region(Region::new(region.to_owned()));
-    }
     if network.fips {
         config = config.use_fips(true);
     }
     if network.dual_stack {
         config = config.use_dual_stack(true);
     }
-    Ok(config.load().await)
+    Ok(config.build())
 }

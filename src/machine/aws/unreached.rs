@@ -24,13 +24,6 @@ pub fn unreached(doing: String, server: &str, causes: &[String], faults: &Faults
 /// The same, or that the instance's role has no credentials yet.
 pub fn unreached_or_late(doing: String, server: &str, causes: &[String], faults: &Faults) -> Error {
     let all = ForeignText::message(&causes.join(": "));
-    if all.judge(|all| all.contains("cargo feature")) {
-        let cause =
-            "this profile's credentials come from AWS SSO or from a program, which bootagent does not ask";
-        return Fault::ProfileUnsupported
-            .error(doing, cause.to_owned())
-            .remedy("let the AWS CLI get them: eval \"$(aws configure export-credentials --format env)\"");
-    }
     match all.judge(|all| all.to_lowercase().contains("credential")) {
         true => Fault::CredentialsLate.error(doing, all),
         false => unreached(doing, server, causes, faults),
