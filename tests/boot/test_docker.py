@@ -155,6 +155,7 @@ class TestBuilt:
         assert inside(machine, ASKS_IMDS) == "reached"
 
 
+@pytest.mark.variants
 class TestEnds:
     def test_the_next_run_removes_the_rule_of_a_build_that_was_killed(self, stage):
         machine = stage.machine
@@ -221,6 +222,7 @@ class TestOfARegistry:
         assert not left, left
 
 
+@pytest.mark.variants
 class TestFails:
     @pytest.fixture(autouse=True)
     def nothing_else(self, stage):

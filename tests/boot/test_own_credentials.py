@@ -107,6 +107,11 @@ def test_the_profiles_region_is_asked(laptop):
     assert "E-SECRET-MISSING" in done.stderr and "eu-central-1" in done.stderr, done.stderr
 
 
+def test_without_a_region_nothing_is_asked(laptop):
+    done, asked = laptop.plan(AWS_CONFIG_FILE="/dev/null", **keys(laptop.world.aws.assume("ada")))
+    assert (done.code, asked) == (64, []) and "AWS_REGION is not set" in done.stderr, done.stderr
+
+
 def test_a_login_that_is_over_is_told_in_the_clis_words(laptop):
     done, asked = laptop.plan(AWS_PROFILE="sso")
     assert asked == [] and done.code != 0

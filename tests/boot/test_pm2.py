@@ -150,6 +150,7 @@ class TestFork:
         assert run(machine, "--update").code == 0 and len(processes(machine)) > 1
 
 
+@pytest.mark.variants
 class TestCluster:
     @pytest.fixture(scope="class")
     @classmethod

@@ -113,6 +113,7 @@ def update(world, machine, files) -> None:
     assert current(machine).startswith(commit) and ask(machine, "release").endswith(current(machine))
 
 
+@pytest.mark.variants
 class TestNeeds:
     """pip installs it."""
 

@@ -85,5 +85,8 @@ SHAPE = {
 def sized(versions: list[tuple[str, str]], size: int, attempt: int) -> dict:
     """A project of so many packages, more or less: each of them is required by itself, and brings few others along."""
     chosen = random.Random(size * 100 + attempt)
-    names = {name: version for name, version in versions if not name.startswith("npm") and "+" not in version}
+    # Not those of one platform, of which npm refuses the others.
+    elsewhere = ("linux", "musl", "wasm")
+    usable = [each for each in versions if not each[0].startswith("npm") and "+" not in each[1] and not any(word in each[0] for word in elsewhere)]
+    names = dict(usable)
     return project(dict(chosen.sample(sorted(names.items()), min(len(names), size // 2))))

@@ -1,9 +1,11 @@
 """bootagent's installer against `npm ci`, for 50 to 2,000 packages: wall time, processor time and peak memory, as ratios within
 one round, and a picture of them.
 
-    measure.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--filled] [--picture FILE]
+    measure.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--scratch DIRECTORY] [--filled] [--picture FILE]
 
-Both install from a registry on this machine, with empty caches and without install scripts. An idle machine is needed."""
+Both install from a registry on this machine, with empty caches and without install scripts. An idle machine is needed. On ext4
+the removal of a tree makes the next one up to ten times as slow for minutes (it looks at each inode that was free lately), so
+that the file system is what is measured; a tmpfs has no such memory: --scratch /dev/shm."""
 
 import argparse
 import json
@@ -59,17 +61,17 @@ def high_water(pid):
     return int(found[1]) if found and program != os.readlink("/proc/self/exe") else 0
 
 
-def round_of(comparison, locked, chosen):
+def round_of(comparison, locked, chosen, scratch):
     """Both in random order: {"ours": measures, "npm's": measures}."""
     ci = [comparison.npm, "ci", *compare.QUIET, "--include=dev"]
     ours = [comparison.bootagent, "__child", "npm-tree", "--", f"--node={comparison.version}", *ci]
     found, both = {}, [("ours", ours), ("npm's", ci)]
     chosen.shuffle(both)
     for who, argv in both:
-        with tempfile.TemporaryDirectory(dir=comparison.work) as scratch:
-            directory = Path(scratch, "app")
+        with tempfile.TemporaryDirectory(dir=scratch) as place:
+            directory = Path(place, "app")
             shutil.copytree(locked, directory)
-            found[who] = measure(argv, directory, comparison.env | {"npm_config_cache": f"{scratch}/cache"})
+            found[who] = measure(argv, directory, comparison.env | {"npm_config_cache": f"{place}/cache"})
     return found
 
 
@@ -80,6 +82,7 @@ def main():
     options.add_argument("--sizes", type=int, nargs="*", default=[50, 100, 200, 500, 1000, 2000])
     options.add_argument("--node", default="")
     options.add_argument("--work", type=Path, default=Path(".cache/installer"))
+    options.add_argument("--scratch", type=Path, help="where both install; else in the directory of --work")
     options.add_argument("--filled", action="store_true", help="with what the store has, without fetching more")
     options.add_argument("--picture", type=Path)
     options = options.parse_args()
@@ -91,8 +94,9 @@ def main():
         for size in options.sizes:
             locked = sized_lockfile(comparison, answers, size)
             count = len(json.loads((locked / "package-lock.json").read_text())["packages"]) - 1
-            round_of(comparison, locked, chosen)
-            rounds = [round_of(comparison, locked, chosen) for _ in range(options.rounds)]
+            scratch = options.scratch or work
+            round_of(comparison, locked, chosen, scratch)
+            rounds = [round_of(comparison, locked, chosen, scratch) for _ in range(options.rounds)]
             ratios = {name: [one["ours"][name] / one["npm's"][name] for one in rounds] for name in MEASURES}
             own = {name: statistics.median(one["ours"][name] for one in rounds) for name in MEASURES}
             npm = {name: statistics.median(one["npm's"][name] for one in rounds) for name in MEASURES}

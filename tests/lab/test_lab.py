@@ -22,6 +22,8 @@ from lab.machine import HttpAnswer
 from lab.namespace import GATEWAY, call_in
 from lab.world import may
 
+pytestmark = pytest.mark.variants
+
 pytest_plugins = ["lab.fixtures"]
 
 TAGS = {"bootagent:service": "auth-service", "bootagent:environment": "test"}

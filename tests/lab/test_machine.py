@@ -3,6 +3,8 @@
 import pytest
 from lab import Disk
 
+pytestmark = pytest.mark.variants
+
 pytest_plugins = ["lab.fixtures"]
 
 

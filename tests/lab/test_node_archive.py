@@ -6,6 +6,8 @@ import pytest
 
 from lab import image
 
+pytestmark = pytest.mark.variants
+
 pytest_plugins = ["lab.fixtures"]
 
 VERSION = image.NODE[0]

@@ -9,6 +9,8 @@ import lab
 from lab import Executable, npm_packages
 from lab.machine import Machine
 
+pytestmark = pytest.mark.variants
+
 pytest_plugins = ["lab.fixtures"]
 
 QUICK = {

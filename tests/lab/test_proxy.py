@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.variants
+
 pytest_plugins = ["lab.fixtures"]
 
 PROXY = "http://proxy.acme.test:3128"

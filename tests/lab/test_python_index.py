@@ -8,6 +8,8 @@ import lab
 from lab import World, layers, python_index
 from lab.machine import Machine
 
+pytestmark = pytest.mark.variants
+
 pytest_plugins = ["lab.fixtures"]
 
 # The distribution's pip, run from the wheel in which new environments would get it: that takes seconds for each.

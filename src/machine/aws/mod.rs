@@ -80,7 +80,7 @@ async fn config_for(
 /// variables or root's home, which could redirect the run to another account.
 fn instance_config(region: &str, imds: aws_config::imds::Client, network: &Network) -> Result<SdkConfig> {
     let credentials = ImdsCredentialsProvider::builder().imds_client(imds).build();
-    config(Some(Region::new(region.to_owned())), SharedCredentialsProvider::new(credentials), network)
+    config(Region::new(region.to_owned()), SharedCredentialsProvider::new(credentials), network)
 }
 
 /// For a laptop: the caller's own.
@@ -90,15 +90,15 @@ async fn own_config(
     network: &Network,
 ) -> Result<SdkConfig> {
     let own = own::own(&imds).await?;
-    config(region.map(|region| Region::new(region.to_owned())).or(own.region), own.credentials, network)
+    let region = match region {
+        Some(region) => Region::new(region.to_owned()),
+        None => own.region.ok_or_else(own::without_region)?,
+    };
+    config(region, own.credentials, network)
 }
 
 /// Not `aws_config::defaults`, whose chain of credentials is a thirtieth of the program: the AWS CLI knows more of them (`own`).
-fn config(
-    region: Option<Region>,
-    credentials: SharedCredentialsProvider,
-    network: &Network,
-) -> Result<SdkConfig> {
+fn config(region: Region, credentials: SharedCredentialsProvider, network: &Network) -> Result<SdkConfig> {
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region)

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::error::{Coded, Error, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::fault::Fault;
 use crate::machine::process::program::{Keep, Output, communicate, how_it_ended};
 use crate::secret::{ForeignText, Message};
@@ -161,6 +161,12 @@ fn nothing(error: &dyn std::error::Error) -> Error {
     Fault::OwnCredentials.error("looking for your credentials", Message::from(cause.to_owned()).and(why)).remedy(
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install the AWS CLI (version 2), which reads profiles and SSO; or give --env-file .env",
     )
+}
+
+pub fn without_region() -> Error {
+    let cause = "AWS_REGION is not set, and neither a profile nor this machine has one";
+    Error::new(Code::Usage, "looking for your region", cause)
+        .remedy("set AWS_REGION, or the profile's: aws configure set region REGION")
 }
 
 #[cfg(test)]

@@ -26,7 +26,21 @@ pub struct UnitState {
     pub imds_answered: bool,
 }
 
-pub const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainCode,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
+pub const PROPERTIES: &[&str] = &[
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "MainPID",
+    "NRestarts",
+    "InvocationID",
+    "ControlGroup",
+    "NeedDaemonReload",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ExecStartPre",
+    "ActiveEnterTimestamp",
+];
 
 impl UnitState {
     pub fn is_active(&self) -> bool {

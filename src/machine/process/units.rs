@@ -25,13 +25,18 @@ pub async fn state(unit: &str) -> Result<UnitState> {
             ..UnitState::default()
         });
     }
-    if let Ok(all) = bus::properties(&[unit.to_owned()]).await
+    if let Ok(all) = bus::properties(&[unit.to_owned()], PROPERTIES).await
         && let [properties] = all.as_slice()
     {
         return Ok(UnitState::of(properties));
     }
-    let output = tool(&["systemctl", "show", "--timestamp=unix", PROPERTIES, "--", unit], 20).await?;
-    Ok(parse(&output.text()))
+    Ok(parse(&shown(&[unit]).await?))
+}
+
+async fn shown(units: &[&str]) -> Result<String> {
+    let properties = format!("--property={}", PROPERTIES.join(","));
+    let line = [&["systemctl", "show", "--timestamp=unix", properties.as_str(), "--"], units].concat();
+    Ok(tool(&line, 20).await?.text())
 }
 
 /// The states of several units, in their order. From one call, if systemctl must be asked: it costs ten milliseconds of a processor.
@@ -42,14 +47,12 @@ pub async fn states(units: &[String]) -> Result<Vec<UnitState>> {
         _ if !is_running_the_machine() => return try_join_all(units.iter().map(|unit| state(unit))).await,
         _ => {}
     }
-    if let Ok(all) = bus::properties(units).await {
+    if let Ok(all) = bus::properties(units, PROPERTIES).await {
         return Ok(all.iter().map(UnitState::of).collect());
     }
-    let mut line = vec!["systemctl", "show", "--timestamp=unix", PROPERTIES, "--"];
-    line.extend(units.iter().map(String::as_str));
-    let output = tool(&line, 20).await?;
+    let names: Vec<&str> = units.iter().map(String::as_str).collect();
     // systemd separates them by an empty line.
-    let states: Vec<UnitState> = output.text().split("\n\n").map(parse).collect();
+    let states: Vec<UnitState> = shown(&names).await?.split("\n\n").map(parse).collect();
     match states.len() == units.len() {
         true => Ok(states),
         false => try_join_all(units.iter().map(|unit| state(unit))).await,
@@ -78,7 +81,7 @@ pub async fn started(unit: &str) -> Result<Option<u64>> {
     if !is_running_the_machine() {
         return Ok(None);
     }
-    let asked = bus::properties(&[unit.to_owned()]).await.ok();
+    let asked = bus::properties(&[unit.to_owned()], &[MOMENT]).await.ok();
     let told = asked.and_then(|all| Some(all.first()?.get(MOMENT)?.number()));
     let moment = match told {
         Some(number) => u64::try_from(number).ok(),

@@ -5,15 +5,18 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::now;
-use crate::machine::process::program::{self, Output, how_it_ended, tool};
+use crate::machine::process::program::{self, Output, how_it_ended};
 use crate::machine::process::units::{self, UnitState};
 use crate::machine::process::{journal, reason};
 use crate::secret::Message;
 
 /// Restarts the unit, or starts it, with the files as they are now.
 pub async fn restart(unit: &str) -> Result<()> {
-    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
-    let former = units::state(unit).await.map(|state| state.invocation).unwrap_or_default();
+    let former = units::state(unit).await.map(|state| state.invocation).ok();
+    // One that was never started in this boot has no starts that systemd counts.
+    if former.as_ref().is_none_or(|former| !former.is_empty()) {
+        units::forget_failed(unit).await;
+    }
     let began = now();
     let line = ["systemctl", "restart", "--", unit];
     let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
@@ -31,7 +34,9 @@ pub async fn restart(unit: &str) -> Result<()> {
     let said = match now {
         // Only lines of the new process: an earlier one may have logged an old secret value, which redaction does not
         // know.
-        Ok(state) if state.invocation != former => journal::last_lines(&[state.invocation]).await,
+        Ok(state) if former.as_ref() != Some(&state.invocation) => {
+            journal::last_lines(&[state.invocation]).await
+        }
         _ => Vec::new(),
     };
     Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))

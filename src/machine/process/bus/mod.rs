@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use wire::{Body, Head};
@@ -21,17 +22,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// In bytes. The properties of a unit take about 20 KiB.
 const LONGEST: usize = 4 << 20;
 
-/// All properties of each of these units, in their order, by the names that `systemctl show` prints. Each unit's are of one moment.
-pub async fn properties(units: &[String]) -> io::Result<Vec<Properties>> {
-    in_time(PATIENCE, async || {
-        let mut bus = Bus::open(SOCKET).await?;
+/// For so long a connection is kept for the next question: systemd takes milliseconds to accept one. Not for longer, because
+/// systemd sends its signals to every connection, and keeps in memory what is not read.
+const KEPT: Duration = Duration::from_millis(500);
+static BUS: Mutex<Option<Bus>> = Mutex::const_new(None);
+
+/// The wanted properties of each of these units, in their order, by the names that `systemctl show` prints. Each unit's are of one
+/// moment.
+pub async fn properties(units: &[String], wanted: &[&str]) -> io::Result<Vec<Properties>> {
+    asked(async |bus| {
         let mut all = Vec::new();
         for unit in units {
             let path = format!("/org/freedesktop/systemd1/unit/{}", escaped(unit));
             // All interfaces of the object.
             let body = Body::default().text("");
-            let reply = bus.call(&path, "org.freedesktop.DBus.Properties", "GetAll", &body, "a{sv}").await?;
-            all.push(reply.properties());
+            let reply = bus.call(&path, "org.freedesktop.DBus.Properties", "GetAll", &body).await?;
+            all.push(reply.properties(wanted).ok_or_else(garbled)?);
         }
         Ok(all)
     })
@@ -40,16 +46,46 @@ pub async fn properties(units: &[String]) -> io::Result<Vec<Properties>> {
 
 /// The names of the loaded units that match one of the patterns (globs, as in systemctl(1)).
 pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
-    in_time(PATIENCE, async || {
-        let mut bus = Bus::open(SOCKET).await?;
+    asked(async |bus| {
         // In every state.
         let body = Body::default().texts(&[]).texts(patterns);
         let manager = "org.freedesktop.systemd1.Manager";
         let path = "/org/freedesktop/systemd1";
-        let reply = bus.call(path, manager, "ListUnitsByPatterns", &body, "a(ssssssouso)").await?;
-        Ok(reply.list().iter().filter_map(|unit| unit.list().first()).map(Value::text).collect())
+        let reply = bus.call(path, manager, "ListUnitsByPatterns", &body).await?;
+        let units = reply.content("a(ssssssouso)").ok_or_else(garbled)?;
+        Ok(units.list().iter().filter_map(|unit| unit.list().first()).map(Value::text).collect())
     })
     .await
+}
+
+/// Asks on the connection that is kept, else on a new one. One that failed is not kept.
+async fn asked<T>(ask: impl AsyncFn(&mut Bus) -> io::Result<T>) -> io::Result<T> {
+    in_time(PATIENCE, async || {
+        let mut kept = BUS.lock().await;
+        if let Some(mut bus) = kept.take()
+            && let Ok(answer) = ask(&mut bus).await
+        {
+            keep(&mut kept, bus);
+            return Ok(answer);
+        }
+        let mut bus = Bus::open(SOCKET).await?;
+        let answer = ask(&mut bus).await?;
+        keep(&mut kept, bus);
+        Ok(answer)
+    })
+    .await
+}
+
+fn keep(kept: &mut Option<Bus>, bus: Bus) {
+    let last = bus.serial;
+    *kept = Some(bus);
+    tokio::spawn(async move {
+        tokio::time::sleep(KEPT).await;
+        let mut kept = BUS.lock().await;
+        if kept.as_ref().is_some_and(|bus| bus.serial == last) {
+            *kept = None;
+        }
+    });
 }
 
 async fn in_time<T>(time: Duration, asking: impl AsyncFnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -86,15 +122,8 @@ impl Bus {
         }
     }
 
-    /// Calls a method, and returns what it answers, which has this signature.
-    async fn call(
-        &mut self,
-        path: &str,
-        interface: &str,
-        member: &str,
-        body: &Body,
-        signature: &str,
-    ) -> io::Result<Value> {
+    /// Calls a method, and returns what it answers.
+    async fn call(&mut self, path: &str, interface: &str, member: &str, body: &Body) -> io::Result<Reply> {
         self.serial += 1;
         self.stream.write_all(&wire::call(self.serial, path, interface, member, body)).await?;
         loop {
@@ -105,9 +134,24 @@ impl Bus {
             self.stream.read_exact(&mut message[wire::FIXED..]).await?;
             // What is not the answer is a signal, which systemd sends to everyone on this socket.
             if head.answers(&message, self.serial) {
-                return head.content(&message, signature).ok_or_else(garbled);
+                return Ok(Reply { head, message });
             }
         }
+    }
+}
+
+struct Reply {
+    head: Head,
+    message: Vec<u8>,
+}
+
+impl Reply {
+    fn content(&self, signature: &str) -> Option<Value> {
+        self.head.content(&self.message, signature)
+    }
+
+    fn properties(&self, wanted: &[&str]) -> Option<Properties> {
+        self.head.properties(&self.message, wanted)
     }
 }
 
@@ -139,7 +183,8 @@ mod tests {
         });
         let calling = async || {
             let mut bus = Bus::open(path.to_str().unwrap()).await?;
-            bus.call("/x", "x.y", "Z", &Body::default().text(""), "s").await
+            let reply = bus.call("/x", "x.y", "Z", &Body::default().text("")).await?;
+            reply.content("s").ok_or_else(garbled)
         };
         let result = in_time(Duration::from_millis(500), calling).await;
         serving.abort();

@@ -44,18 +44,6 @@ impl Value {
     pub fn list(&self) -> &[Value] {
         if let Value::List(list) = self { list } else { &[] }
     }
-
-    /// Of a dictionary with texts as keys.
-    pub fn properties(self) -> Properties {
-        let Value::List(entries) = self else { return Properties::new() };
-        let entry = |entry| match entry {
-            Value::List(members) => {
-                <[Value; 2]>::try_from(members).ok().map(|[key, value]| (key.text(), value))
-            }
-            _ => None,
-        };
-        entries.into_iter().filter_map(entry).collect()
-    }
 }
 
 /// The arguments of a call.
@@ -162,9 +150,29 @@ impl Head {
 
     /// The one value of the answer; `None` if it is an error, or of another type than `signature`.
     pub fn content(&self, message: &[u8], signature: &str) -> Option<Value> {
+        self.body(message, signature)?.value(&mut signature.as_bytes(), 0)
+    }
+
+    /// Of an answer that is a dictionary (`a{sv}`), the entries with these keys. A unit has some 250, of which few are wanted.
+    pub fn properties(&self, message: &[u8], wanted: &[&str]) -> Option<Properties> {
+        let mut reader = self.body(message, "a{sv}")?;
+        let end = reader.begin_array(b'{')?;
+        let mut found = Properties::new();
+        while reader.at < end {
+            reader.align(8)?;
+            let key = reader.u32().and_then(|length| reader.text(length as usize))?.text();
+            match wanted.contains(&key.as_str()) {
+                true => drop(found.insert(key, reader.value(&mut b"v".as_slice(), 0)?)),
+                false => reader.skip(&mut b"v".as_slice(), 0)?,
+            }
+        }
+        (reader.at == end).then_some(found)
+    }
+
+    fn body<'a>(&self, message: &'a [u8], signature: &str) -> Option<Reader<'a>> {
         let is_so = self.kind == RETURN && self.field(message, SIGNATURE)?.text() == signature;
-        let body = message.get(self.before_the_body()..).filter(|_| is_so)?;
-        Reader { bytes: body, at: 0 }.value(&mut signature.as_bytes(), 0)
+        let bytes = message.get(self.before_the_body()..).filter(|_| is_so)?;
+        Some(Reader { bytes, at: 0 })
     }
 
     fn field(&self, message: &[u8], wanted: u8) -> Option<Value> {
@@ -225,9 +233,7 @@ impl<'a> Reader<'a> {
             b's' | b'o' => self.u32().and_then(|length| self.text(length as usize)),
             b'g' => self.number(1).and_then(|length| self.text(length as usize)),
             b'v' => {
-                let length = self.number(1)? as usize;
-                let mut inner = self.take(length)?;
-                self.take(1)?;
+                let mut inner = self.inner()?;
                 self.value(&mut inner, depth + 1)
             }
             b'(' | b'{' => {
@@ -244,12 +250,49 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn array(&mut self, signature: &mut &[u8], depth: u32) -> Option<Value> {
+    /// The signature of the value in a variant.
+    fn inner(&mut self) -> Option<&'a [u8]> {
+        let length = self.number(1)? as usize;
+        let signature = self.take(length)?;
+        self.take(1)?;
+        Some(signature)
+    }
+
+    /// Goes past a value of the first type in `signature`.
+    fn skip(&mut self, signature: &mut &[u8], depth: u32) -> Option<()> {
+        let (first, rest) = signature.split_first().filter(|_| depth < DEEPEST)?;
+        match first {
+            b's' | b'o' => {
+                *signature = rest;
+                let length = self.u32()? as usize;
+                self.take(length.checked_add(1)?).map(drop)
+            }
+            b'v' => {
+                *signature = rest;
+                let mut inner = self.inner()?;
+                self.skip(&mut inner, depth + 1)
+            }
+            b'a' => {
+                let (element, rest) = rest.split_at_checked(complete(rest, depth)?)?;
+                *signature = rest;
+                self.at = self.begin_array(*element.first()?)?;
+                Some(())
+            }
+            _ => self.value(signature, depth).map(drop),
+        }
+    }
+
+    /// Where an array ends whose first element is next.
+    fn begin_array(&mut self, element: u8) -> Option<usize> {
         let length = self.u32()? as usize;
+        self.align(alignment(element))?;
+        self.at.checked_add(length).filter(|end| *end <= self.bytes.len())
+    }
+
+    fn array(&mut self, signature: &mut &[u8], depth: u32) -> Option<Value> {
         let (element, rest) = signature.split_at_checked(complete(signature, depth)?)?;
         *signature = rest;
-        self.align(alignment(*element.first()?))?;
-        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len())?;
+        let end = self.begin_array(*element.first()?)?;
         let mut elements = Vec::new();
         while self.at < end {
             let before = self.at;
@@ -307,10 +350,19 @@ pub mod tests {
     }
 
     fn read(message: &[u8], signature: &str) -> Option<Value> {
-        let head = Head::of(message.get(..FIXED)?)?;
-        (head.length() == message.len() && head.answers(message, 3)).then_some(())?;
-        head.content(message, signature)
+        head(message)?.content(message, signature)
     }
+
+    fn head(message: &[u8]) -> Option<Head> {
+        let head = Head::of(message.get(..FIXED)?)?;
+        (head.length() == message.len() && head.answers(message, 3)).then_some(head)
+    }
+
+    fn read_properties(message: &[u8], wanted: &[&str]) -> Option<Properties> {
+        head(message)?.properties(message, wanted)
+    }
+
+    const ALL: [&str; 6] = ["MainPID", "Nice", "Since", "Hooks", "Invocation", "Unit"];
 
     /// `a{sv}` with a number, a list of commands, an empty list of structures, and a text.
     fn properties() -> Vec<u8> {
@@ -338,11 +390,17 @@ pub mod tests {
     #[test]
     fn properties_of_all_types_are_read() {
         let message = with_body(RETURN, 3, "a{sv}", &properties());
-        let read = read(&message, "a{sv}").unwrap().properties();
+        let read = read_properties(&message, &ALL).unwrap();
         assert_eq!((read["MainPID"].number(), read["Nice"].number()), (17, -5));
         assert_eq!(read["Since"].number(), u64::MAX.into());
         assert_eq!((read["Hooks"].list().len(), read["Unit"].text().as_str()), (0, "x"));
         assert_eq!(read["Invocation"].list(), [Value::Number(0xab), Value::Number(1)]);
+        // What is not wanted is gone past, whatever its type.
+        for name in ALL {
+            let alone = read_properties(&message, &[name]).unwrap();
+            assert_eq!(alone, Properties::from([(name.to_owned(), read[name].clone())]), "{name}");
+        }
+        assert_eq!(read_properties(&message, &[]).unwrap(), Properties::new());
     }
 
     #[test]
@@ -350,11 +408,13 @@ pub mod tests {
         let whole = with_body(RETURN, 3, "a{sv}", &properties());
         for length in 0..whole.len() {
             assert_eq!(read(&whole[..length], "a{sv}"), None, "{length}");
+            assert_eq!(read_properties(&whole[..length], &["Unit"]), None, "{length}");
         }
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0xff;
             let _ = read(&damaged, "a{sv}");
+            let _ = read_properties(&damaged, &["Unit"]);
         }
         for (signature, body) in
             [("a()", [8, 0, 0, 0, 0, 0, 0, 0]), ("a", [0; 8]), ("(", [0; 8]), ("", [0; 8])]
