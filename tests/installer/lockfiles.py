@@ -89,4 +89,5 @@ def sized(versions: list[tuple[str, str]], size: int, attempt: int) -> dict:
     elsewhere = ("linux", "musl", "wasm")
     usable = [each for each in versions if not each[0].startswith("npm") and "+" not in each[1] and not any(word in each[0] for word in elsewhere)]
     names = dict(usable)
-    return project(dict(chosen.sample(sorted(names.items()), min(len(names), size // 2))))
+    # Peers of so many would contradict each other, or not be in the store.
+    return project(dict(chosen.sample(sorted(names.items()), min(len(names), size // 2)))) | {".npmrc": "legacy-peer-deps=true\n"}
