@@ -102,5 +102,5 @@ def test_it_starts_at_once(binary):
 
 
 def test_it_stays_small(binary):
-    assert binary.stat().st_size < 21 << 19
+    assert binary.stat().st_size < 10 << 20
 
