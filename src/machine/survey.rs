@@ -131,6 +131,10 @@ async fn installed_versions(places: &Places, versions: &Versions) -> Vec<Install
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for path in directories(places).iter().flat_map(|bin| places.names.iter().map(|name| bin.join(name))) {
+        // One question in place of one for each component: most candidates do not exist.
+        if !path.exists() {
+            continue;
+        }
         let Ok(real) = path.canonicalize() else { continue };
         // Root runs it for its version: not if another user could have replaced it.
         if !only_root_can_replace(&real) || !seen.insert(real.clone()) {
