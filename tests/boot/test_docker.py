@@ -155,7 +155,6 @@ class TestBuilt:
         assert inside(machine, ASKS_IMDS) == "reached"
 
 
-@pytest.mark.variants
 class TestEnds:
     def test_the_next_run_removes_the_rule_of_a_build_that_was_killed(self, stage):
         machine = stage.machine

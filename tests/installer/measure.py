@@ -4,7 +4,7 @@ one round, and a picture of them.
     measure.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--scratch DIRECTORY] [--filled] [--picture FILE]
 
 Both install from a registry on this machine, with empty caches and without install scripts. An idle machine is needed. On ext4
-the removal of a tree makes the next one up to ten times as slow for minutes (it looks at each inode that was free lately), so
+the removal of a tree makes the next one several times as slow for minutes (it looks at inodes that were freed lately), so
 that the file system is what is measured; a tmpfs has no such memory: --scratch /dev/shm."""
 
 import argparse

@@ -3,6 +3,7 @@
 
 pub mod autoscaling;
 mod call;
+mod caller;
 pub mod clock;
 pub mod ecr;
 mod endpoint;
@@ -13,7 +14,6 @@ mod http;
 mod imds;
 mod json;
 mod notices;
-mod own;
 mod parameters;
 mod payload;
 mod query;
@@ -70,6 +70,20 @@ async fn config_for(
     imds: &Imds,
     network: &Network,
 ) -> Result<SdkConfig> {
+    let config = config_of(region, arn, imds, network).await?;
+    match config.region() {
+        Some(_) => Ok(config),
+        None => Err(caller::without_region()),
+    }
+}
+
+/// The same. The region may be missing: S3 says where a bucket is.
+async fn config_of(
+    region: Option<&str>,
+    arn: Option<Arn<'_>>,
+    imds: &Imds,
+    network: &Network,
+) -> Result<SdkConfig> {
     match region {
         Some(region) => instance_config(arn.map_or(region, |arn| arn.region), imds.client(), network),
         None => own_config(arn.map(|arn| arn.region), imds.client(), network).await,
@@ -80,7 +94,7 @@ async fn config_for(
 /// variables or root's home, which could redirect the run to another account.
 fn instance_config(region: &str, imds: aws_config::imds::Client, network: &Network) -> Result<SdkConfig> {
     let credentials = ImdsCredentialsProvider::builder().imds_client(imds).build();
-    config(Region::new(region.to_owned()), SharedCredentialsProvider::new(credentials), network)
+    config(Some(Region::new(region.to_owned())), SharedCredentialsProvider::new(credentials), network)
 }
 
 /// For a laptop: the caller's own.
@@ -89,16 +103,20 @@ async fn own_config(
     imds: aws_config::imds::Client,
     network: &Network,
 ) -> Result<SdkConfig> {
-    let own = own::own(&imds).await?;
+    let credentials = caller::credentials(&imds, network).await?;
     let region = match region {
-        Some(region) => Region::new(region.to_owned()),
-        None => own.region.ok_or_else(own::without_region)?,
+        Some(region) => Some(Region::new(region.to_owned())),
+        None => caller::region(&imds, network).await,
     };
-    config(region, own.credentials, network)
+    config(region, credentials, network)
 }
 
-/// Not `aws_config::defaults`, whose chain of credentials is a thirtieth of the program: the AWS CLI knows more of them (`own`).
-fn config(region: Region, credentials: SharedCredentialsProvider, network: &Network) -> Result<SdkConfig> {
+/// Not `aws_config::defaults`, whose chain of credentials is 0.4 MiB of the program: the AWS CLI knows more of them (`caller`).
+fn config(
+    region: Option<Region>,
+    credentials: SharedCredentialsProvider,
+    network: &Network,
+) -> Result<SdkConfig> {
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region)

@@ -14,7 +14,7 @@ use super::payload::Payload;
 use super::query;
 use super::unreached::{Faults, unreached_or_late};
 use super::xml::Node;
-use super::{ANSWER, Imds, clock, config_for, endpoint};
+use super::{ANSWER, Imds, clock, config_of, endpoint};
 use crate::error::{Error, Result};
 use crate::facts::{Listed, Network, S3Object};
 use crate::fault::Fault;
@@ -202,7 +202,7 @@ pub(super) async fn ask(
     doing: impl Fn() -> String,
 ) -> Result<Answer> {
     with_retries(RetryLimit::lasting(access.patience.time.duration()), async || {
-        let config = config_for(access.region, None, imds, access.network).await?;
+        let config = config_of(access.region, None, imds, access.network).await?;
         // Of a laptop without a region: S3 says where the bucket is.
         let mut region = config.region().map_or("us-east-1".to_owned(), |region| region.as_ref().to_owned());
         let mut sent = send(&config, at, &asked, &region).await;

@@ -30,7 +30,7 @@ static BUS: Mutex<Option<Bus>> = Mutex::const_new(None);
 /// The wanted properties of each of these units, in their order, by the names that `systemctl show` prints. Each unit's are of one
 /// moment.
 pub async fn properties(units: &[String], wanted: &[&str]) -> io::Result<Vec<Properties>> {
-    asked(async |bus| {
+    asked(SOCKET, async |bus| {
         let mut all = Vec::new();
         for unit in units {
             let path = format!("/org/freedesktop/systemd1/unit/{}", escaped(unit));
@@ -46,7 +46,7 @@ pub async fn properties(units: &[String], wanted: &[&str]) -> io::Result<Vec<Pro
 
 /// The names of the loaded units that match one of the patterns (globs, as in systemctl(1)).
 pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
-    asked(async |bus| {
+    asked(SOCKET, async |bus| {
         // In every state.
         let body = Body::default().texts(&[]).texts(patterns);
         let manager = "org.freedesktop.systemd1.Manager";
@@ -59,7 +59,7 @@ pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
 }
 
 /// Asks on the connection that is kept, else on a new one. One that failed is not kept.
-async fn asked<T>(ask: impl AsyncFn(&mut Bus) -> io::Result<T>) -> io::Result<T> {
+async fn asked<T>(socket: &str, ask: impl AsyncFn(&mut Bus) -> io::Result<T>) -> io::Result<T> {
     in_time(PATIENCE, async || {
         let mut kept = BUS.lock().await;
         if let Some(mut bus) = kept.take()
@@ -68,7 +68,7 @@ async fn asked<T>(ask: impl AsyncFn(&mut Bus) -> io::Result<T>) -> io::Result<T>
             keep(&mut kept, bus);
             return Ok(answer);
         }
-        let mut bus = Bus::open(SOCKET).await?;
+        let mut bus = Bus::open(socket).await?;
         let answer = ask(&mut bus).await?;
         keep(&mut kept, bus);
         Ok(answer)
@@ -206,6 +206,41 @@ mod tests {
         ] {
             assert!(called(greeting, answer).await.is_err(), "{greeting}");
         }
+    }
+
+    /// Answers one call on each connection, or two on the first, and counts connections.
+    #[tokio::test]
+    async fn a_connection_is_used_again_until_it_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let serving = tokio::spawn(async move {
+            for answers in [2, 1] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(b"OK 12ab\r\n").await.unwrap();
+                for serial in 1..=answers {
+                    let mut said = vec![0; 4096];
+                    // The greeting may arrive by itself.
+                    while !said.contains(&b'Z') {
+                        let _ = stream.read(&mut said).await.unwrap();
+                    }
+                    let text = format!("{answers}.{serial}");
+                    stream.write_all(&wire::tests::message(2, serial, "s", &text)).await.unwrap();
+                }
+            }
+        });
+        let ask = async || {
+            asked(path.to_str().unwrap(), async |bus| {
+                let reply = bus.call("/x", "x.y", "Z", &Body::default().text("")).await?;
+                reply.content("s").ok_or_else(garbled)
+            })
+            .await
+            .unwrap()
+            .text()
+        };
+        let answers = [ask().await, ask().await, ask().await];
+        assert_eq!(answers, ["2.1", "2.2", "1.1"]);
+        serving.await.unwrap();
     }
 
     #[tokio::test]

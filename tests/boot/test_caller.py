@@ -1,5 +1,5 @@
 """Whose credentials bootagent uses off the instance's own role: those of the environment, those that the AWS CLI knows, with its
-profiles, or the role of the instance where somebody who is not root calls. The AWS CLI is Debian's own, version 2."""
+profiles, or the role of the instance on which a user other than root calls. The AWS CLI is Debian's own, version 2."""
 
 import json
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ HOME, SOURCE = "/home/ada", "https://github.com/acme/{service}.git"
 DRY = ["bootagent", "run", "--dry-run", f"--repository={SOURCE}", f"--service={SERVICE}", "--environment=test"]
 # A profile whose credentials a program tells, as aws-vault or granted do.
 TELLS = "#!/bin/sh\ncat /home/ada/told.json\n"
+HANGS = "#!/bin/sh\nexec sleep 300\n"
 CONFIG = """\
 [default]
 region = eu-west-1
@@ -24,6 +25,9 @@ region = eu-central-1
 [profile told]
 region = eu-west-1
 credential_process = /home/ada/tells
+[profile hangs]
+region = eu-west-1
+credential_process = /home/ada/hangs
 [profile role]
 region = eu-west-1
 role_arn = arn:aws:iam::{account}:role/deployer
@@ -51,7 +55,7 @@ class Laptop:
     machine: Machine
 
     def plan(self, **env: str):
-        """The exit of a dry run by somebody who is not root, and who asked Secrets Manager."""
+        """The end of a dry run by ada, and who asked Secrets Manager."""
         before = len(self.world.aws.log)
         done = self.machine.run(DRY, user="ada", env={"HOME": HOME} | env, timeout=90)
         asked = [call["principal"] for call in self.world.aws.log[before:] if call["service"] == "secretsmanager"]
@@ -83,6 +87,9 @@ def started(world: World, binary, layers: list) -> Laptop:
     machine.write(f"{HOME}/.aws/credentials", profile(people["ada"]), 0o600)
     machine.write(f"{HOME}/told.json", json.dumps(told), 0o600)
     machine.write(f"{HOME}/tells", TELLS, 0o755)
+    machine.write(f"{HOME}/hangs", HANGS, 0o755)
+    # What version 1 says.
+    machine.write("/opt/old/aws", "#!/bin/sh\necho 'aws: error: argument subcommand: Invalid choice, valid choices are:' >&2; exit 2\n", 0o755)
     machine.check(["chown", "--recursive", "ada:", HOME])
     return Laptop(world, machine)
 
@@ -107,6 +114,16 @@ def test_the_profiles_region_is_asked(laptop):
     assert "E-SECRET-MISSING" in done.stderr and "eu-central-1" in done.stderr, done.stderr
 
 
+def test_half_of_a_pair_of_keys_is_not_passed_over(laptop):
+    done, asked = laptop.plan(AWS_ACCESS_KEY_ID="AKIAHALF", AWS_REGION="eu-west-1")
+    assert asked == [] and "AWS_ACCESS_KEY_ID is set, and it cannot be used" in done.stderr, done.stderr
+
+
+def test_a_cli_of_version_1_cannot_follow_a_profile(laptop):
+    done, asked = laptop.plan(AWS_PROFILE="told", AWS_REGION="eu-west-1", PATH="/opt/old:/usr/local/bin:/usr/bin:/bin")
+    assert asked == [] and "it is version 1, or an early version 2" in done.stderr, done.stderr
+
+
 def test_without_a_region_nothing_is_asked(laptop):
     done, asked = laptop.plan(AWS_CONFIG_FILE="/dev/null", **keys(laptop.world.aws.assume("ada")))
     assert (done.code, asked) == (64, []) and "AWS_REGION is not set" in done.stderr, done.stderr
@@ -125,8 +142,7 @@ def test_a_profile_that_does_not_exist_is_named(laptop):
 
 
 def test_a_cli_that_hangs_is_not_waited_for_forever(laptop):
-    laptop.machine.write(f"{HOME}/tells", "#!/bin/sh\nexec sleep 300\n", 0o755)
-    done, asked = laptop.plan(AWS_PROFILE="told")
+    done, asked = laptop.plan(AWS_PROFILE="hangs")
     assert asked == [] and "it is not done after 30 s" in done.stderr, done.stderr
     left = laptop.machine.run(["pgrep", "--full", "sleep 300"])
     assert left.code == 1, "what the AWS CLI started goes on"
@@ -137,9 +153,14 @@ def test_without_a_cli_the_role_of_the_instance_is_left(binary):
         alone = started(world, binary, [])
         done, asked = alone.plan()
         assert asked == [] and done.code != 0
-        for text in ("E-CREDENTIALS-MISSING", "AWS_ACCESS_KEY_ID is not set, there is no AWS CLI", "install the AWS CLI"):
+        for text in ("E-CREDENTIALS-MISSING", "there is no AWS CLI of version 2, and no role", "install the AWS CLI"):
             assert text in done.stderr, done.stderr
         world.imds.start()
         world.role([may("secretsmanager:GetSecretValue", "*")], "own")
         done, asked = alone.plan()
+        assert (done.code, asked) == (0, ["own"]), done
+        # The role is not taken for a profile that is meant.
+        done, asked = alone.plan(AWS_PROFILE="told")
+        assert asked == [] and "AWS_PROFILE is set, and there is no AWS CLI" in done.stderr, done.stderr
+        done, asked = alone.plan(PATH="/opt/old:/usr/local/bin:/usr/bin:/bin")
         assert (done.code, asked) == (0, ["own"]), done
