@@ -14,6 +14,7 @@ import services
 SERVICE, SECRET = "auth-service", "service_env_auth-service_test"
 HOME, SOURCE = "/home/ada", "https://github.com/acme/{service}.git"
 DRY = ["bootagent", "run", "--dry-run", f"--repository={SOURCE}", f"--service={SERVICE}", "--environment=test"]
+OLD = "/opt/old:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A profile whose credentials a program tells, as aws-vault or granted do.
 TELLS = "#!/bin/sh\ncat /home/ada/told.json\n"
 HANGS = "#!/bin/sh\nexec sleep 300\n"
@@ -120,7 +121,7 @@ def test_half_of_a_pair_of_keys_is_not_passed_over(laptop):
 
 
 def test_a_cli_of_version_1_cannot_follow_a_profile(laptop):
-    done, asked = laptop.plan(AWS_PROFILE="told", AWS_REGION="eu-west-1", PATH="/opt/old:/usr/local/bin:/usr/bin:/bin")
+    done, asked = laptop.plan(AWS_PROFILE="told", AWS_REGION="eu-west-1", PATH=OLD)
     assert asked == [] and "it is version 1, or an early version 2" in done.stderr, done.stderr
 
 
@@ -162,5 +163,5 @@ def test_without_a_cli_the_role_of_the_instance_is_left(binary):
         # The role is not taken for a profile that is meant.
         done, asked = alone.plan(AWS_PROFILE="told")
         assert asked == [] and "AWS_PROFILE is set, and there is no AWS CLI" in done.stderr, done.stderr
-        done, asked = alone.plan(PATH="/opt/old:/usr/local/bin:/usr/bin:/bin")
+        done, asked = alone.plan(PATH=OLD)
         assert (done.code, asked) == (0, ["own"]), done
