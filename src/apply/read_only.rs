@@ -14,15 +14,20 @@ pub fn complaint(line: &str) -> Option<String> {
     Some(match directory(line, &path) {
         Some(directory) => format!(
             "a release is read-only: to keep {directory} over releases, add persist = [\"{directory}\"] to \
-             bootagent.toml (or, if the repository has files in it, which persist hides, write elsewhere: {may}); then: bootagent update"
+             bootagent.toml (persist hides what the repository has in it; if it has files there: {may}, also a copy of the \
+             release: {COPY}); then: bootagent update"
         ),
         None => {
             format!(
-                "a release is read-only: {may}; persist in bootagent.toml makes a directory of it writable"
+                "a release is read-only: {may}, also a copy of the release: {COPY}; persist in bootagent.toml makes a directory of it writable"
             )
         }
     })
 }
+
+/// For a service that writes beside its own files, such as a list of them at each start. `cp` and `rm` at the beginning
+/// of the line would be done with the release.
+const COPY: &str = "start = \"sh -c 'rm -rf /tmp/app; cp -R . /tmp/app; cd /tmp/app; exec node server.js'\", with its own start line behind exec";
 
 /// SQLite does not name the file.
 const SQLITE: [&str; 4] = [
@@ -124,6 +129,7 @@ mod tests {
     fn for_a_file_at_the_root_the_remedy_names_no_directory() {
         let remedy = complaint("Error: EROFS: read-only file system, open '/opt/x/current/app.log'").unwrap();
         assert!(!remedy.contains("persist = [") && remedy.contains("HOME"), "{remedy}");
+        assert!(remedy.contains("cp -R . /tmp/app"), "{remedy}");
         for odd in ["'lo gs/x'", "'../x/y'", "'a\"]\\nport = 1/x'", "'[TOKEN]/x'"] {
             let remedy = complaint(&format!("Error: EROFS: read-only file system, open {odd}"));
             assert!(remedy.is_none_or(|remedy| !remedy.contains("persist = [")), "{odd}");

@@ -66,17 +66,46 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
     }
 }
 
-/// Directories of the root that services usually write to, and that `persist` does not keep.
-pub fn written<'a>(source: &'a Source, manifest: &'a Manifest) -> impl Iterator<Item = &'static str> + 'a {
-    const WRITTEN: [&str; 3] = ["uploads", "logs", "tmp"];
-    let is_kept = |name: &str| manifest.persist.iter().any(|kept| is_within(kept, name));
-    WRITTEN.into_iter().filter(move |name| source.has_directory(name) && !is_kept(name))
+/// Directories that services usually write to, and that `persist` does not keep: of the root by their name alone; others,
+/// and below the root, if the repository has nothing in them but a placeholder.
+pub fn written<'a>(source: &'a Source, manifest: &Manifest, recipe: &Recipe) -> Vec<&'a str> {
+    // Of a container `persist` is an error, and a database server has no repository.
+    if recipe.container().is_some() || recipe.project().is_some() || recipe.data_host().is_some() {
+        return Vec::new();
+    }
+    const AT_THE_ROOT: [&str; 3] = ["uploads", "logs", "tmp"];
+    let at_the_root = AT_THE_ROOT.into_iter().filter(|name| source.has_directory(name));
+    let mut found: BTreeSet<&str> = at_the_root.chain(placeholders(source)).collect();
+    found.retain(|name| !manifest.persist.iter().any(|kept| is_within(kept, name) || is_within(name, kept)));
+    let is_outermost =
+        |name: &&str| itself_and_above(name).all(|above| above == *name || !found.contains(above));
+    found.iter().copied().filter(is_outermost).take(MOST_WRITTEN).collect()
+}
+
+/// A repository may have any number of such directories; a proposal is for a person.
+const MOST_WRITTEN: usize = 10;
+
+/// Directories with nothing in them but a placeholder, whose names say that a program writes there: `var/.gitignore`.
+fn placeholders(source: &Source) -> impl Iterator<Item = &str> {
+    const NAMES: [&str; 15] = [
+        "uploads", "upload", "logs", "log", "tmp", "temp", "var", "data", "storage", "cache", "sessions",
+        "media", "db", "database", "backups",
+    ];
+    let mut only: BTreeMap<&str, bool> = BTreeMap::new();
+    for entry in &source.entries {
+        let is_placeholder = only_keeps_a_directory(&entry.path);
+        let above = itself_and_above(&entry.path).filter(|path| path.len() < entry.path.len()).take(2);
+        above.for_each(|directory| *only.entry(directory).or_insert(true) &= is_placeholder);
+    }
+    let is_named = |path: &&str| path.rsplit('/').next().is_some_and(|name| NAMES.contains(&name));
+    only.into_iter().filter(|(_, only)| *only).map(|(path, _)| path).filter(is_named)
 }
 
 /// For `bootagent validate`: signs that the service writes into its release, which is read-only, without a persistent
 /// directory for it.
 pub fn hints(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Vec<String> {
-    let mut hints: Vec<String> = written(source, manifest)
+    let mut hints: Vec<String> = written(source, manifest, recipe)
+        .into_iter()
         .map(|name| {
             format!("{name}/ is read-only in a release: if the service writes there, persist = [\"{name}\"]")
         })

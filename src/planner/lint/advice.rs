@@ -74,7 +74,7 @@ fn port(subject: &Subject) -> Option<Advice> {
 /// All that `persist` should name: what it names already, and directories that services write.
 fn persistent(subject: &Subject) -> Option<Advice> {
     let (source, manifest) = (subject.tree.source, subject.manifest);
-    let missing: Vec<&str> = persist::written(source, manifest).collect();
+    let missing = persist::written(source, manifest, subject.recipe);
     let names = manifest.persist.iter().map(String::as_str).chain(missing.iter().copied());
     let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
     (!missing.is_empty()).then(|| {

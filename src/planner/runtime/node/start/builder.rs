@@ -123,6 +123,7 @@ impl Builders {
     }
 
     fn within(&mut self, line: &str, directory: Option<&str>, project: &Project, hops: usize) -> bool {
+        let line = unless_there(line);
         let Some(parts) = shell::chain(line).filter(|_| hops < MOST_HOPS) else { return false };
         if parts.len() > 1 {
             return parts.iter().all(|part| self.within(part, directory, project, hops + 1));
@@ -162,6 +163,18 @@ impl Builders {
     }
 }
 
+/// What makes a file that is not there: `cp a b` of `test -f b || cp a b`. Any other line as it is.
+fn unless_there(line: &str) -> &str {
+    const EXISTS: &[&str] = &["-f", "-e", "-d", "-s"];
+    let Some((condition, make)) = line.split_once("||") else { return line };
+    let Some(words) = Words::of(condition.trim()) else { return line };
+    let texts: Vec<&str> = (0..words.len()).map(|at| words.text(at)).collect();
+    match texts.as_slice() {
+        ["test", exists, _] | ["[", exists, _, "]"] if EXISTS.contains(exists) => make.trim(),
+        _ => line,
+    }
+}
+
 fn compiles(line: &str) -> bool {
     let Some(words) = Words::of(line) else { return false };
     let (_, at) = assignments(&words, 0);
@@ -187,6 +200,30 @@ pub fn installs(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_made() {
+        for (line, makes) in [
+            (
+                "test -f src/config.js || cp src/config.template.js src/config.js",
+                "cp src/config.template.js src/config.js",
+            ),
+            ("[ -e .env ] || cp .env.example .env", "cp .env.example .env"),
+            ("test -d data||mkdir data", "mkdir data"),
+            ("test -f a || cp b a || true", "cp b a || true"),
+        ] {
+            assert_eq!(unless_there(line), makes);
+        }
+        for line in [
+            "node a.js || cp a b",
+            "test -n x || cp a b",
+            "test -f a && cp a b",
+            "test a || cp a b",
+            "cp a b",
+        ] {
+            assert_eq!(unless_there(line), line);
+        }
+    }
 
     #[test]
     fn an_installation_of_the_project_adds_no_package() {

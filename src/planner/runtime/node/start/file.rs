@@ -26,6 +26,10 @@ const USUAL_TYPESCRIPT: &[&str] = &[
     "src/app.ts",
 ];
 
+/// Ends of files that Node cannot run, such as a script for the shell, or a style sheet that a front end names as `main`.
+const NOT_OF_NODE: &[&str] =
+    &[".sh", ".bash", ".py", ".rb", ".pl", ".php", ".css", ".scss", ".sass", ".less", ".html", ".htm"];
+
 /// `main` of package.json, else a file by its name.
 pub fn by_file(
     inputs: &RecipeInputs,
@@ -37,6 +41,7 @@ pub fn by_file(
     if let Some(bin) = package.bin.as_deref().map(|bin| bin.trim_start_matches("./"))
         && !package.main.as_deref().is_some_and(|main| USUAL.contains(&main.trim_start_matches("./")))
         && !Path::new(bin).is_absolute()
+        && is_of_node(bin)
     {
         return Ok(Some((started(bin, package, runner), "bin in package.json".to_owned())));
     }
@@ -45,7 +50,7 @@ pub fn by_file(
     let there = |main: &&str| main.contains('/') || source.has(main);
     let module = package.module.as_deref().filter(|_| runner.is_bun);
     let main = package.main.as_deref().or(module).map(|main| main.trim_start_matches("./")).filter(there);
-    if let Some(main) = main.filter(|main| !Path::new(main).is_absolute()) {
+    if let Some(main) = main.filter(|main| !Path::new(main).is_absolute() && is_of_node(main)) {
         return Ok(Some((started(main, package, runner), "main in package.json".to_owned())));
     }
     let usual = |path: &&str| (started(path, package, runner), format!("{path}: a usual name"));
@@ -72,6 +77,10 @@ pub fn by_file(
         }
         found => Ok(found),
     }
+}
+
+fn is_of_node(path: &str) -> bool {
+    !NOT_OF_NODE.iter().any(|end| path.ends_with(end))
 }
 
 fn is_typescript(path: &str) -> bool {

@@ -290,10 +290,17 @@ fn finished(
     resolved.line = resolved.whole();
     for hook in &resolved.skipped {
         let is_migration = package.script(hook).is_some_and(builder::is_migration);
-        let instead = if is_migration {
-            format!(": migrate = \"npm run {hook}\" runs it once for each release")
-        } else {
-            String::new()
+        let manager = runner.manager;
+        let builds = match package.scripts.contains_key("build") {
+            true => format!("\"{manager} run build\", "),
+            false => String::new(),
+        };
+        let instead = match hook.starts_with("pre") {
+            _ if is_migration => format!(": migrate = \"npm run {hook}\" runs it once for each release"),
+            true if resolved.directory.is_none() => format!(
+                "; if it makes files that the service needs, build = [{builds}\"{manager} run {hook}\"] makes them with the release"
+            ),
+            _ => String::new(),
         };
         let note = format!(
             "the {hook} script of package.json is not run, because the service is started without npm{instead}"

@@ -15,9 +15,14 @@ pub const DOING: &str = "looking for the start command";
 pub fn only_for_development_server(start: &str, package: &Package) -> Error {
     let cause =
         format!("scripts.start is {}, a development server{}", excerpt(start), other_adapter(package));
-    Error::new(Code::ManifestInvalid, DOING, cause).remedy(
-        "add a script start:prod that starts what the build makes, or the same as start = \"...\" in bootagent.toml",
-    )
+    // Nothing that the build makes could be started.
+    let remedy = match adapter_of(package) {
+        Some((framework, _, adapter)) if !package.has(adapter) => format!(
+            "add {adapter} to package.json, and use it as the adapter in the configuration of {framework}; or write another start as start = \"...\" in bootagent.toml"
+        ),
+        _ => "add a script start:prod that starts what the build makes, or the same as start = \"...\" in bootagent.toml".to_owned(),
+    };
+    Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
 }
 
 /// `vite preview` of SvelteKit, where no adapter makes a server for Node: by the machine's address it answers, so that the
@@ -39,19 +44,20 @@ pub fn preview_without_server(line: &str, package: &Package) -> Option<Error> {
 
 /// SvelteKit and Astro make a server for Node only with an adapter for it.
 pub fn other_adapter(package: &Package) -> String {
-    let adapters = [
-        ("@sveltejs/kit", "@sveltejs/adapter-", "@sveltejs/adapter-node"),
-        ("astro", "@astrojs/", "@astrojs/node"),
-    ];
-    let Some((framework, prefix, wanted)) =
-        adapters.into_iter().find(|(framework, ..)| package.has(framework))
-    else {
-        return String::new();
-    };
+    let Some((framework, prefix, wanted)) = adapter_of(package) else { return String::new() };
     let known = ["netlify", "vercel", "cloudflare", "static", "auto"];
     let other = known.iter().map(|name| format!("{prefix}{name}")).find(|name| package.has(name));
     let other = other.map_or(String::new(), |other| format!(", and not {other}"));
     format!("; {framework} makes a server for Node with {wanted}{other}")
+}
+
+/// The framework, what the names of its adapters begin with, and the adapter that makes a server for Node.
+fn adapter_of(package: &Package) -> Option<(&'static str, &'static str, &'static str)> {
+    let adapters = [
+        ("@sveltejs/kit", "@sveltejs/adapter-", "@sveltejs/adapter-node"),
+        ("astro", "@astrojs/", "@astrojs/node"),
+    ];
+    adapters.into_iter().find(|(framework, ..)| package.has(framework))
 }
 
 /// A Procfile whose processes are all no `web`, where only a file's name could choose another start.
@@ -71,8 +77,16 @@ pub fn no_start(package: &Package, workspaces: &Workspaces, source: &Source) -> 
         true => String::new(),
         false => format!(" (its scripts are {})", excerpt(&scripts.join(", "))),
     };
+    // `npm init` writes index.js, also where no such file is.
+    let main = match package.main.as_deref() {
+        Some(main) => format!(
+            " in package.json{scripts}, no file {} that its main names and Node could run",
+            excerpt(main)
+        ),
+        None => format!(" or main in package.json{scripts}"),
+    };
     let cause = format!(
-        "there is no start in bootagent.toml, no Procfile, no scripts.start or main in package.json{scripts}, no framework that is known, and no file such as server.js{}",
+        "there is no start in bootagent.toml, no Procfile, no scripts.start{main}, no framework that is known, and no file such as server.js{}",
         other_adapter(package)
     );
     let remedy = match source.text("Dockerfile").and_then(docker::command) {
