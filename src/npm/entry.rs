@@ -33,7 +33,7 @@ pub struct Dependency {
 }
 
 /// A package or link. Its fields are read when they are needed; a wrong type there is npm's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     pub path: String,
     pub fields: Map<String, Value>,
@@ -70,6 +70,15 @@ impl Entry {
             Value::Bool(all) => *all,
             _ => true,
         })
+    }
+
+    /// A value as npm keeps it; `None` if it keeps nothing.
+    pub fn plain(&self, key: &str) -> Option<Value> {
+        match (key, self.fields.get(key).cloned()?) {
+            ("license", value) if value.get("type").is_some() => value.get("type").cloned(),
+            ("funding", Value::String(url)) if !url.is_empty() => Some(serde_json::json!({ "url": url })),
+            (_, value) => Some(value).filter(|value| !is_empty(value)),
+        }
     }
 
     /// What it requires. Those for development count only of the project and of workspaces. A later kind replaces an
@@ -130,5 +139,16 @@ impl Entry {
     pub fn unusual<T>(&self, key: &str) -> Result<T> {
         let which = if self.path.is_empty() { "the project".to_owned() } else { quoted(&self.path) };
         for_npm(format!("{key} of {which} has an unusual form in the lockfile"))
+    }
+}
+
+/// What npm leaves out of a lockfile.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
 }

@@ -1,12 +1,14 @@
 //! The text of `node_modules/.package-lock.json`, which npm writes after an installation: what is placed, in npm's order
 //! of keys.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::collate::compare;
-use super::entry::Entry;
+use super::entry::{Entry, is_empty};
 use super::lockfile::Lockfile;
 use super::{Result, bins, for_npm};
 
@@ -23,6 +25,7 @@ const KEPT: &[&str] = &[
     "peerDependencies",
     "peerDependenciesMeta",
     "optionalDependencies",
+    "bundleDependencies",
     "acceptDependencies",
     "funding",
     "engines",
@@ -34,13 +37,22 @@ const KEPT: &[&str] = &[
     "bin",
     "deprecated",
     "workspaces",
+    "inBundle",
     "peer",
     "dev",
     "optional",
 ];
 
-/// `placed` in any order.
-pub fn text(lockfile: &Lockfile, placed: &[&Entry]) -> Result<String> {
+/// `placed` in any order. Of bundled packages, `peers` are those that npm calls peers, whatever the lockfile says.
+pub fn text(lockfile: &Lockfile, placed: &[&Entry], peers: &BTreeSet<String>) -> Result<String> {
+    let kept = |entry: &Entry| match kept(entry) {
+        Value::Object(mut fields) if entry.is("inBundle") => {
+            fields.insert("peer".to_owned(), json!(peers.contains(&entry.path)));
+            fields.retain(|_, value| !is_empty(value));
+            Value::Object(fields)
+        }
+        fields => fields,
+    };
     let packages: Map<String, Value> = placed.iter().map(|entry| (entry.path.clone(), kept(entry))).collect();
     let mut all = Map::new();
     for (key, value) in [("name", &lockfile.name), ("version", &lockfile.version)] {
@@ -91,17 +103,6 @@ fn kept(entry: &Entry) -> Value {
         fields.insert("devOptional".to_owned(), json!(true));
     }
     Value::Object(fields)
-}
-
-/// What npm leaves out.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(all) => all.is_empty(),
-        Value::Object(all) => all.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
-    }
 }
 
 /// In npm's order, on every level: values before objects, the first keys before others.

@@ -104,17 +104,7 @@ fn same_dependencies(own: &Entry, locked: &Entry) -> Result<()> {
 }
 
 fn same_fields(own: &Entry, locked: &Entry) -> Result<()> {
-    let plain = |entry: &Entry, key: &str| {
-        let value = entry.fields.get(key).cloned()?;
-        match (key, value) {
-            ("license", value) if value.get("type").is_some() => value.get("type").cloned(),
-            ("funding", Value::String(url)) => Some(serde_json::json!({ "url": url })),
-            (_, Value::Object(all)) if all.is_empty() => None,
-            (_, Value::Array(all)) if all.is_empty() => None,
-            (_, value) => Some(value),
-        }
-    };
-    let differs = WRITTEN.iter().any(|key| plain(own, key) != plain(locked, key));
+    let differs = WRITTEN.iter().any(|key| own.plain(key) != locked.plain(key));
     let name = own.text("name").map(str::to_owned);
     let named = Entry { path: own.path.clone(), fields: own.fields.clone() };
     if differs || bins::of(&named) != bins::of(locked) || name.as_deref() != Some(locked.package_name()) {

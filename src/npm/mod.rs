@@ -12,6 +12,8 @@
 mod address;
 mod archives;
 mod bins;
+mod bundle;
+mod bundles;
 mod collate;
 mod credentials;
 mod entry;
@@ -34,6 +36,7 @@ mod tree;
 
 pub use address::{Address, PUBLIC};
 pub use archives::{Named, archives};
+pub use bundle::{Bundle, Bundled};
 pub use credentials::Credentials;
 pub use files::Files;
 pub use integrity::{Algorithm, Integrity};

@@ -28,6 +28,10 @@ pub fn select(graph: &Graph, wanted: &Wanted) -> Result<Selection> {
             return for_npm(format!("{} is extraneous in the lockfile", quoted(&entry.path)));
         }
         if entry.is("optional") {
+            // npm does not look at those in an archive one by one; `bundles` does.
+            if entry.is("inBundle") {
+                continue;
+            }
             if !(left_out.contains(&index) || wanted.platform.has(entry)? && wanted.platform.runs(entry)?) {
                 left_out.extend(optional_set(graph, index, &left_out));
             }
@@ -107,9 +111,6 @@ fn check(graph: &Graph, placed: &BTreeSet<Index>, left_out: &BTreeSet<Index>) ->
         }
         if entry.is_link() || entry.name().is_none() {
             continue;
-        }
-        if entry.is("inBundle") || entry.bundles() {
-            return for_npm(format!("{} brings other packages along", name(graph, *index)));
         }
         if entry.is("hasShrinkwrap") {
             return for_npm(format!("{} has a lockfile of its own", name(graph, *index)));

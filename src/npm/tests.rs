@@ -29,21 +29,21 @@ impl Files for Commit {
     }
 }
 
-fn entry(version: &str) -> Value {
+pub fn entry(version: &str) -> Value {
     json!({
         "version": version, "resolved": format!("https://{PUBLIC}/x/-/x-{version}.tgz"),
         "integrity": format!("sha512-{}==", "A".repeat(86))
     })
 }
 
-fn with(entry: Value, more: Value) -> Value {
+pub fn with(entry: Value, more: Value) -> Value {
     let (Value::Object(mut entry), Value::Object(more)) = (entry, more) else { panic!() };
     entry.extend(more);
     Value::Object(entry)
 }
 
 /// The tree of a project that requires `a`, with these packages in its lockfile, and what else the commit has.
-fn answer(packages: Value, files: &[(&str, Value)], omits_development: bool) -> Result<Tree> {
+pub fn answer(packages: Value, files: &[(&str, Value)], omits_development: bool) -> Result<Tree> {
     let root = json!({ "name": "app", "version": "1.0.0", "dependencies": { "a": "^1.0.0" } });
     let mut all: serde_json::Map<String, Value> = serde_json::Map::new();
     all.insert(String::new(), root.clone());
@@ -58,7 +58,7 @@ fn text(lockfile: &str, root: Value, files: &[(&str, Value)], omits_development:
     text_of("10.0.0", lockfile, root, files, omits_development)
 }
 
-fn text_of(
+pub fn text_of(
     npm: &str,
     lockfile: &str,
     root: Value,
@@ -89,7 +89,7 @@ fn placed(packages: Value, omits_development: bool) -> Vec<String> {
 }
 
 #[track_caller]
-fn is_for_npm(answer: Result<Tree>, why: &str) {
+pub fn is_for_npm(answer: Result<Tree>, why: &str) {
     match answer {
         Err(Obstacle::ForNpm(reason)) => assert!(reason.contains(why), "{reason}"),
         other => panic!("{why}: {other:?}"),
@@ -281,7 +281,7 @@ fn packages_of_unusual_kinds_are_for_npm() {
         (field("resolved", json!("file:a.tgz")), "not a plain https"),
         (field("resolved", json!("https://codeload.github.com/a/b/tar.gz/c")), "git host"),
         (field("version", json!("2.0.0")), "has another one"),
-        (field("inBundle", json!(true)), "brings other packages"),
+        (field("inBundle", json!(true)), "the project brings other packages"),
         (field("bundleDependencies", json!(["b"])), "brings other packages"),
         (field("hasShrinkwrap", json!(true)), "lockfile of its own"),
         (field("extraneous", json!(true)), "extraneous"),

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::address::{self, Address};
 use super::bins::{self};
+use super::bundle::Bundle;
+use super::bundles::{Bundles, bundles};
 use super::entry::Entry;
 use super::files::Files;
 use super::graph::graph;
@@ -40,6 +42,8 @@ pub struct Package {
     pub integrity: Integrity,
     /// Whether its `install` scripts are known to npm. One that has `binding.gyp` without them is built nevertheless.
     pub has_scripts: bool,
+    /// What its archive has to have below `node_modules`.
+    pub bundle: Bundle,
     /// Whether npm goes on without it if the registry does not have it.
     pub is_optional: bool,
 }
@@ -76,6 +80,7 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
     let graph = graph(&lockfile, &local, settings.with_peers)?;
     let wanted = Wanted { platform, omits_development, is_strict: settings.is_strict };
     let selection = select(&graph, &wanted)?;
+    let Bundles { of: mut bundles, peers } = bundles(&graph, &selection.placed, platform)?;
     let of = |indices: &BTreeSet<usize>| -> Vec<&Entry> {
         indices.iter().filter_map(|index| graph.entries.get(*index).copied()).collect()
     };
@@ -86,7 +91,7 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
         bins: bins::links(entries.iter().map(|entry| (*entry, programs(entry, &lockfile)))),
         linked: Vec::new(),
         leftovers: leftovers::directories(platform, &of(&selection.left_out))?,
-        hidden: hidden::text(&lockfile, &entries)?,
+        hidden: hidden::text(&lockfile, &entries, &peers)?,
         builds: Vec::new(),
         builds_may_fail: false,
     };
@@ -94,12 +99,15 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
         match entry.name() {
             None => tree.linked.push(entry.path.clone()),
             Some(_) if entry.is_link() => tree.links.push(link(entry)),
+            // It comes with another one.
+            Some(_) if entry.is("inBundle") => {}
             Some(name) => {
                 if entry.is("hasInstallScript") && settings.runs_scripts {
                     tree.builds_may_fail |= entry.is("optional");
                     tree.builds.push(name.to_owned());
                 }
-                tree.packages.push(package(entry, settings)?);
+                let bundle = bundles.remove(&entry.path).unwrap_or_default();
+                tree.packages.push(Package { bundle, ..package(entry, settings)? });
             }
         }
     }
@@ -153,6 +161,7 @@ fn package(entry: &Entry, settings: &Settings) -> Result<Package> {
         integrity: Integrity::parse(integrity)?,
         address,
         has_scripts: entry.is("hasInstallScript"),
+        bundle: Bundle::default(),
         is_optional: entry.is("optional"),
     })
 }

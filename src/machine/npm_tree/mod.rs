@@ -9,6 +9,7 @@
 //! ```
 
 mod archive;
+mod bundle;
 mod cache;
 mod connect;
 mod download;

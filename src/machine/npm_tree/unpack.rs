@@ -12,6 +12,7 @@ use flate2::read::MultiGzDecoder;
 use tar::{Entry, EntryType};
 
 use super::archive::Archive;
+use super::bundle;
 use super::failure::{Failure, Result};
 use crate::npm::Package;
 
@@ -82,7 +83,9 @@ pub fn unpack(archive: &mut Archive, package: &Package, project: &Path) -> Resul
             package.id
         )));
     }
-    Ok(UNPACKED - tree.left)
+    let unpacked = UNPACKED - tree.left;
+    bundle::check(package, &project.join(&package.path))?;
+    Ok(unpacked)
 }
 
 /// An archive that cannot be read: npm says why, unless it has no bound.
@@ -155,8 +158,7 @@ impl Tree<'_> {
         if path.chars().any(char::is_control) || first.is_empty() || first == "." || is_ignore_file {
             return self.unusual("a name of an unusual form");
         }
-        // What npm unpacks there depends on what it bundles.
-        if inside.starts_with("node_modules/") {
+        if !inside.is_empty() && !self.package.bundle.has_place(&inside) {
             return self.unusual("packages in it that the lockfile does not name");
         }
         Ok(Some(inside))

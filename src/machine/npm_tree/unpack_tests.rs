@@ -13,7 +13,7 @@ use super::super::archive::Archive;
 use super::super::failure::{Failure, Result};
 use super::unpack;
 use crate::fault::Fault;
-use crate::npm::{Address, Algorithm, Integrity, Package};
+use crate::npm::{Address, Algorithm, Bundle, Bundled, Integrity, Package};
 
 struct Entry<'a> {
     name: &'a str,
@@ -69,16 +69,21 @@ fn package() -> Package {
         integrity: Integrity { algorithm: Algorithm::Sha512, hashes: Vec::new() },
         has_scripts: false,
         is_optional: false,
+        bundle: Bundle::default(),
     }
 }
 
 fn unpacked_bytes(bytes: &[u8], check: impl FnOnce(&Path)) -> Result<u64> {
+    unpacked_package(&package(), bytes, check)
+}
+
+fn unpacked_package(package: &Package, bytes: &[u8], check: impl FnOnce(&Path)) -> Result<u64> {
     let project = tempfile::tempdir().unwrap();
     let root = project.path().join("node_modules/a");
     fs::create_dir_all(&root).unwrap();
     let mut archive = Archive::new();
     archive.append(bytes, project.path())?;
-    let done = unpack(&mut archive, &package(), project.path());
+    let done = unpack(&mut archive, package, project.path());
     check(&root);
     let beside: Vec<_> =
         fs::read_dir(project.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -290,4 +295,103 @@ fn an_archive_is_verified_before_it_is_read() {
     right.integrity.hashes = vec![hash.as_ref().to_vec()];
     large.verify(&right).unwrap();
     assert_eq!(large.length(), 1800 << 10);
+}
+
+/// Of a package that brings `b` and `@s/c` along.
+fn unpacked_bundle(more: &[Entry], check: impl FnOnce(&Path)) -> Result<u64> {
+    let locked = |version: &str| {
+        serde_json::Map::from_iter([
+            ("version".to_owned(), version.into()),
+            ("inBundle".to_owned(), true.into()),
+        ])
+    };
+    let bundle = Bundle::new(vec![
+        Bundled::new("node_modules/b".to_owned(), locked("1.0.0")),
+        Bundled::new("node_modules/@s/c".to_owned(), locked("2.0.0")),
+    ]);
+    let mut entries = vec![
+        file("package/package.json", r#"{"name": "a"}"#),
+        file("package/node_modules/b/package.json", r#"{"name": "b", "version": "1.0.0"}"#),
+        file("package/node_modules/@s/c/package.json", r#"{"name": "@s/c", "version": "2.0.0"}"#),
+    ];
+    entries.extend(more.iter().map(|entry| Entry { ..*entry }));
+    unpacked_package(&Package { bundle, ..package() }, &gzip(&tar(&entries)), check)
+}
+
+#[test]
+fn listed_packages_in_the_archive_are_unpacked_as_the_rest_is() {
+    let exe =
+        Entry { name: "package/node_modules/b/x", kind: EntryType::Regular, mode: 0o777, content: b"x" };
+    let link = special("package/node_modules/b/l", EntryType::Symlink);
+    let more = [
+        exe,
+        link,
+        file("package/node_modules/b/.gitignore", "1"),
+        file("package/node_modules/b/lib/node_modules/d/e", "2"),
+    ];
+    unpacked_bundle(&more, |root| {
+        let inside = root.join("node_modules/b");
+        assert_eq!(fs::metadata(inside.join("x")).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert!(inside.join(".npmignore").exists() && inside.join("lib/node_modules/d/e").exists());
+        assert!(fs::symlink_metadata(inside.join("l")).is_err());
+        assert!(root.join("node_modules/@s/c/package.json").exists());
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_archive_with_other_packages_than_the_lockfile_lists_is_for_npm() {
+    for name in [
+        "package/node_modules/d/package.json",
+        "package/node_modules/B/package.json",
+        "package/node_modules/@s/d/package.json",
+        "package/node_modules/b/node_modules/d/package.json",
+        "package/node_modules/.bin/x",
+        "package/node_modules/.package-lock.json",
+        "package/node_modules/x",
+        "package/node_modules/b/binding.gyp",
+        "package/package-lock.json",
+        "package/npm-shrinkwrap.json",
+        "package/yarn.lock",
+        "package/node_modules/b",
+    ] {
+        is_for_npm(unpacked_bundle(&[file(name, "{}")], |_| ()));
+    }
+    for (name, content) in [
+        ("package/package.json", "{"),
+        ("package/package.json", r#"{"name": "a", "workspaces": ["x"]}"#),
+        ("package/node_modules/b/package.json", "{"),
+        ("package/node_modules/b/package.json", r#"{"name": "b", "version": "1.0.1"}"#),
+        ("package/node_modules/b/package.json", r#"{"name": "c", "version": "1.0.0"}"#),
+        (
+            "package/node_modules/b/package.json",
+            r#"{"name": "b", "version": "1.0.0", "scripts": {"install": "x"}}"#,
+        ),
+    ] {
+        is_for_npm(unpacked_bundle(&[file(name, content)], |_| ()));
+    }
+    let without = Bundle::new(vec![Bundled::new("node_modules/b".to_owned(), serde_json::Map::new())]);
+    let bytes = gzip(&tar(&[file("package/package.json", "{}"), file("package/node_modules/b/x", "1")]));
+    is_for_npm(unpacked_package(&Package { bundle: without, ..package() }, &bytes, |_| ()));
+}
+
+#[test]
+fn packages_in_the_archive_lead_nowhere_else() {
+    for name in [
+        "package/node_modules/../../x",
+        "package/node_modules/b/../../../x",
+        "package/node_modules/b/..",
+        "/node_modules/b/x",
+    ] {
+        is_refused(unpacked_bundle(&[file(name, "evil")], |_| ()));
+    }
+    for kind in [EntryType::Char, EntryType::Block, EntryType::Fifo] {
+        is_refused(unpacked_bundle(&[special("package/node_modules/b/d", kind)], |_| ()));
+    }
+    let through =
+        [special("package/node_modules/b/l", EntryType::Symlink), file("package/node_modules/b/l/x", "1")];
+    unpacked_bundle(&through, |root| assert!(root.join("node_modules/b/l").is_dir())).unwrap();
+    let many: Vec<Entry> =
+        (0..100_001).map(|_| special("package/node_modules/b/d/", EntryType::Directory)).collect();
+    is_refused(unpacked_bundle(&many, |_| ()));
 }
