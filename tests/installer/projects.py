@@ -23,7 +23,7 @@ SMALL = {
     "alias": project({"old": "npm:lodash@3", "new": "npm:lodash@4", "@s/alias": "npm:is-odd@3"}),
     "overrides": project({"express": "4"}, overrides={"ms": "2.1.3"}),
     # A package that brings others along, which every project with Tailwind 4 has.
-    "tailwind-4": project({"tailwindcss": "4", "@tailwindcss/postcss": "4"}),
+    "bundles-tailwind": project({"tailwindcss": "4", "@tailwindcss/postcss": "4"}),
     "tabs": {"package.json": '{\n\t"name": "tabs",\n\t"dependencies": {\n\t\t"is-odd": "3"\n\t}\n}\n'},
     "no-dependencies": project({}),
     "only-development": project({}, {"is-odd": "3", "rimraf": "5"}),
