@@ -14,7 +14,6 @@ mod manager;
 mod package;
 mod pattern;
 mod pnp;
-mod prisma;
 mod start;
 mod version;
 mod work;
@@ -25,7 +24,7 @@ use std::path::PathBuf;
 use super::recipe::{ArchiveNames, Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight};
 use super::{Directory, command, site};
 use crate::error::Result;
-use crate::facts::{Places, Source};
+use crate::facts::{Evidence, Places, Source};
 use crate::observe::manifest::{Key, Table, Takes};
 use crate::plan::Setting;
 use crate::planner::env::dotenv;
@@ -35,6 +34,7 @@ use package::Package;
 
 /// Of a record of an older bootagent, a plan is made without it.
 const NODEMON: &str = "nodemon.json";
+const PRISMA_SCHEMA: &str = "prisma/schema.prisma";
 
 /// What says what is installed, by which manager, which Node is asked for, and how the service starts. Of lockfiles only
 /// the beginning, which has the format's version.
@@ -56,7 +56,7 @@ const EVIDENCE: &[&str] = &[
     NODEMON,
     "turbo.json",
     "Dockerfile",
-    prisma::SCHEMA,
+    PRISMA_SCHEMA,
     "Procfile",
     "next.config.js",
     "next.config.mjs",
@@ -203,7 +203,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         chosen: &chosen,
         requires_lockfile: inputs.requires_lockfile,
         uses_own_installer: installer.is_own,
-        generates_prisma_client: prisma::generates_client(source, &package),
+        generates_prisma_client: generates_prisma_client(source, &package),
         uses_nx: root.has("nx.json"),
         uses_turbo: packages == start::Packages::Directory && uses_turbo(root, whole),
     };
@@ -310,6 +310,15 @@ fn settings(
     let start = setting(name, excerpt(&chosen.line), &chosen.origin);
     let start = Some(start).filter(|start| !start.origin.is_empty());
     [manager].into_iter().chain(installer).chain(start).collect()
+}
+
+/// Prisma's client is generated from the schema, by its program, or by a hook of its package that hides every failure.
+fn generates_prisma_client(source: &Source, package: &Package) -> bool {
+    let is_there = |path| matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_));
+    package.has("prisma")
+        && package.has("@prisma/client")
+        && is_there(PRISMA_SCHEMA)
+        && !package.scripts.values().any(|line| line.contains("prisma generate"))
 }
 
 /// Whether Turborepo has a task for builds. It refuses to run where `packageManager` is missing.
