@@ -421,7 +421,7 @@ fn validate_notes_what_a_service_would_write_into_its_release() {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }
     assert!(!told.contains("src/") && !told.contains("stays alive"), "{told}");
-    assert!(told.contains("  persist = [\"uploads\", \"logs\"]  # "), "{told}");
+    assert!(told.contains("  persist = [\"logs\", \"uploads\"]  # "), "{told}");
     let told = notes("persist = [\"uploads\", \"logs\"]\n");
     assert!(!told.contains("[read-only]") && !told.contains("multer"), "{told}");
     assert!(told.contains("only that a process stays alive"), "{told}");

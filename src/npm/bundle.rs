@@ -29,6 +29,7 @@ const MODULES: &str = "node_modules/";
 /// The packages inside of one archive; none, of nearly all.
 #[derive(Clone, Debug, Default)]
 pub struct Bundle {
+    /// By their paths.
     packages: Vec<Bundled>,
 }
 
@@ -40,7 +41,8 @@ pub struct Bundled {
 }
 
 impl Bundle {
-    pub fn new(packages: Vec<Bundled>) -> Bundle {
+    pub fn new(mut packages: Vec<Bundled>) -> Bundle {
+        packages.sort_by(|a, b| a.path.cmp(&b.path));
         Bundle { packages }
     }
 
@@ -55,8 +57,8 @@ impl Bundle {
             let names = if inside.starts_with('@') { 2 } else { 1 };
             let Some((at, _)) = inside.match_indices('/').nth(names - 1) else { return false };
             rest = inside.get(at + 1..).unwrap_or_default();
-            let package = file.get(..file.len() - rest.len() - 1);
-            if !self.packages.iter().any(|one| Some(one.path.as_str()) == package) {
+            let package = file.get(..file.len() - rest.len() - 1).unwrap_or_default();
+            if self.packages.binary_search_by(|one| one.path.as_str().cmp(package)).is_err() {
                 return false;
             }
         }

@@ -32,7 +32,6 @@ pub fn bundles(graph: &Graph, placed: &BTreeSet<Index>, platform: &Platform) -> 
     for (bringer, inside) in groups(graph)? {
         let is_placed = placed.contains(&bringer) || bringer == 0;
         let Some(entry) = graph.entries.get(bringer).filter(|_| is_placed) else { continue };
-        let inside: Vec<Index> = inside.into_iter().collect();
         let group = Group { graph, bringer: entry, index: bringer, inside: &inside };
         group.check(placed, platform)?;
         group.check_edges()?;
@@ -74,7 +73,7 @@ struct Group<'a> {
     graph: &'a Graph<'a>,
     bringer: &'a Entry,
     index: Index,
-    inside: &'a [Index],
+    inside: &'a BTreeSet<Index>,
 }
 
 impl Group<'_> {
