@@ -14,6 +14,8 @@ pytestmark = pytest.mark.variants
 
 BRIEF = 'install = false\nsecret = false\n[health]\nsoak = "1s"\n'
 SHORT = BRIEF + 'timeout = "4s"\n'
+# Beside other boots Node may take more than a second to start, and to crash.
+PATIENT = BRIEF.replace("1s", "5s") + 'timeout = "20s"\n'
 LISTEN = """\
 const http = require("http");
 const answer = (request, response) => { response.writeHead(request.url === "/health" ? 200 : 404); response.end("ok\\n"); };
@@ -35,9 +37,9 @@ def files(server: str, manifest: str = BRIEF, web: bool = False, **more: object)
     )
 
 
-def started_by(script: str) -> dict:
+def started_by(script: str, manifest: str = SHORT) -> dict:
     """Files of a service whose program only the shell script knows."""
-    return {"run.sh": script + "\n", "bootagent.toml": 'start = "sh run.sh"\n' + SHORT}
+    return {"run.sh": script + "\n", "bootagent.toml": 'start = "sh run.sh"\n' + manifest}
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +192,7 @@ def test_a_service_that_listened_must_listen_again(stage):
 
 
 def test_a_program_that_crashed_below_a_watcher_is_an_error_that_names_the_watcher(stage):
-    crash = files('throw new Error("no database");\n', **started_by("exec node --watch server.js"))
+    crash = files('throw new Error("no database");\n', **started_by("exec node --watch server.js", PATIENT))
     error = fails(stage, crash, "E-SERVICE-EXITED", "the program that node --watch started has ended")
     assert "no database" in str(error["causes"]), error
     assert "without node --watch" in error["remedy"], error
