@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab import layers
+from lab.deadline import wait_for
 from looks import SERVICE, current, releases, secret, shared, status
 from poller import Poller
 from stage import assert_failed, run
@@ -166,8 +167,10 @@ class TestAFrontEnd:
         (former,) = [release for release in releases(machine) if release != now]
         machine.check(["sed", "-i", f"s#{now}#{former}#", configuration])
         machine.check(["systemctl", "reload", SERVICE])
+        # nginx's former workers answer until the new ones are there.
+        wait_for("the other page", lambda: status(machine)[1]["state"] != "healthy", 20)
         said = status(machine)[1]
-        assert said["state"] != "healthy" and "not with the bytes of" in said["probe"], said
+        assert "not with the bytes of" in said["probe"], said
         mended = run(machine)
         assert mended.code == 0, mended.stderr
         assert get(machine).body == PAGE % ("two", SECOND) and status(machine)[1]["state"] == "healthy"
