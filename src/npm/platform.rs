@@ -21,6 +21,12 @@ pub struct Platform {
 const OS: &str = "linux";
 
 impl Platform {
+    /// Whether npm is of this version or a later one.
+    pub fn has_npm_since(&self, since: (u64, u64, u64)) -> bool {
+        let parsed = self.npm.as_deref().and_then(|npm| Version::parse(npm).ok());
+        parsed.is_some_and(|npm| (npm.major(), npm.minor(), npm.patch()) >= since)
+    }
+
     /// Whether the package's lists have this machine.
     pub fn has(&self, entry: &Entry) -> Result<bool> {
         let libc = entry.list("libc")?;

@@ -7,6 +7,9 @@ use super::graph::{Edge, Graph, Index};
 use super::platform::Platform;
 use super::{Result, for_npm, path, quoted};
 
+/// Of this npm it is known that what left-out packages require does not keep a package; of 11.6.2, that it does.
+const FORGETS_LEFT_OUT: (u64, u64, u64) = (11, 21, 2);
+
 /// What decides which packages are placed.
 pub struct Wanted<'a> {
     pub platform: &'a Platform,
@@ -33,7 +36,16 @@ pub fn select(graph: &Graph, wanted: &Wanted) -> Result<Selection> {
                 continue;
             }
             if !(left_out.contains(&index) || wanted.platform.has(entry)? && wanted.platform.runs(entry)?) {
-                left_out.extend(optional_set(graph, index, &left_out));
+                let set = optional_set(graph, index, &left_out);
+                // Older npms also count what packages that are left out require.
+                let differs = || set != optional_set(graph, index, &BTreeSet::new());
+                if !wanted.platform.has_npm_since(FORGETS_LEFT_OUT) && differs() {
+                    return for_npm(format!(
+                        "{} shares packages with others that are left out",
+                        name(graph, index)
+                    ));
+                }
+                left_out.extend(set);
             }
             continue;
         }
@@ -124,4 +136,35 @@ fn name(graph: &Graph, index: Index) -> String {
         "" => "the project".to_owned(),
         _ => quoted(entry.package_name()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::npm::tests::{entry, is_for_npm, text_of, with};
+
+    const A: &str = "node_modules/a";
+
+    /// As of sharp 0.35: npm 10 installs what two left-out packages require.
+    #[test]
+    fn what_left_out_packages_share_is_decided_by_the_version_of_npm() {
+        let a = with(entry("1.0.0"), json!({ "optionalDependencies": { "bsd": "1", "wasm": "1" } }));
+        let optional = |more: Value| with(with(entry("1.0.0"), json!({ "optional": true })), more);
+        let root = json!({ "dependencies": { "a": "1" } });
+        let packages = json!({
+            "": root,
+            A: a,
+            "node_modules/bsd": optional(json!({ "os": ["freebsd"], "dependencies": { "shared": "1" } })),
+            "node_modules/shared": optional(json!({})),
+            "node_modules/wasm": optional(json!({ "cpu": ["wasm32"], "dependencies": { "shared": "1" } })),
+        });
+        let lockfile = json!({ "lockfileVersion": 3, "packages": packages }).to_string();
+        let tree = |npm: &str| text_of(npm, &lockfile, root.clone(), &[], false);
+        for npm in ["10.9.3", "11.6.2"] {
+            is_for_npm(tree(npm), "shares packages with others that are left out");
+        }
+        let paths: Vec<String> = tree("11.21.2").unwrap().packages.into_iter().map(|one| one.path).collect();
+        assert_eq!(paths, [A]);
+    }
 }
