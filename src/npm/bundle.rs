@@ -5,23 +5,20 @@ use serde_json::{Map, Value};
 
 use super::bins;
 use super::entry::Entry;
+use super::hidden;
 
-/// What npm keeps of a package.json, besides `dependencies` and `bin`.
-const KEPT: &[&str] = &[
-    "version",
-    "peerDependencies",
-    "peerDependenciesMeta",
-    "optionalDependencies",
-    "acceptDependencies",
-    "funding",
-    "engines",
-    "os",
-    "cpu",
-    "libc",
-    "license",
-    "deprecated",
-    "workspaces",
-    "hasInstallScript",
+/// Of what npm keeps, what is compared in a way of its own, or is not in a package.json.
+const OTHERWISE: &[&str] = &[
+    "name",
+    "dependencies",
+    "bin",
+    "bundleDependencies",
+    "resolved",
+    "integrity",
+    "inBundle",
+    "peer",
+    "dev",
+    "optional",
 ];
 const SCRIPTS: &[&str] = &["preinstall", "install", "postinstall"];
 const MODULES: &str = "node_modules/";
@@ -80,7 +77,8 @@ impl Bundled {
         if own.text("name") != self.locked.name() {
             return Some("name");
         }
-        if let Some(key) = KEPT.iter().find(|key| own.plain(key) != self.locked.plain(key)) {
+        let mut compared = hidden::KEPT.iter().filter(|key| !OTHERWISE.contains(key));
+        if let Some(key) = compared.find(|key| own.plain(key) != self.locked.plain(key)) {
             return Some(key);
         }
         if dependencies(&own) != dependencies(&self.locked) {

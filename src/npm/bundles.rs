@@ -190,7 +190,7 @@ impl Group<'_> {
     }
 }
 
-/// By what npm's releases wrote; `None` of those that nobody has compared.
+/// By what npm's releases write; `None` of those that were not compared.
 fn peers(platform: &Platform) -> Option<Peers> {
     let npm = Version::parse(platform.npm.as_deref()?).ok()?;
     match (npm.major(), npm.minor(), npm.patch()) {

@@ -16,7 +16,7 @@ use super::{Result, bins, for_npm};
 const FIRST: &[&str] =
     &["name", "version", "lockfileVersion", "resolved", "integrity", "requires", "packages", "dependencies"];
 /// What npm keeps of an entry, if it is not empty.
-const KEPT: &[&str] = &[
+pub const KEPT: &[&str] = &[
     "name",
     "version",
     "resolved",

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
-use crate::machine::process::program::{Keep, Output, communicate, how_it_ended};
+use crate::machine::process::program::{Keep, Output, SEARCH_PATH, communicate, how_it_ended};
 use crate::secret::{ForeignText, Message};
 
 /// The AWS CLI asks AWS for the credentials of a role, or of SSO.
@@ -163,7 +163,7 @@ async fn cli(arguments: &[&str], network: &Network) -> Result<Option<Output>> {
     let mut command = Command::new("aws");
     command.args(arguments);
     if nix::unistd::geteuid().is_root() {
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("PATH", SEARCH_PATH);
     }
     if let Some(proxy) = network.proxy.as_ref().filter(|_| !is_set("HTTPS_PROXY")) {
         command.env("HTTPS_PROXY", proxy.as_str()).env("NO_PROXY", network.direct().join(","));
@@ -172,9 +172,7 @@ async fn cli(arguments: &[&str], network: &Network) -> Result<Option<Output>> {
         command.env("AWS_CA_BUNDLE", file.path());
     }
     match communicate(command, None, DEADLINE, Keep::First(MOST)).await {
-        Ok(Some(done)) => {
-            Ok(Some(Output { status: done.status.code(), stdout: done.stdout, stderr: done.stderr }))
-        }
+        Ok(Some(done)) => Ok(Some(done.into())),
         Ok(None) => Err(refused(format!("it is not done after {} s", DEADLINE.as_secs()))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).doing(doing),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
+use super::program::SEARCH_PATH;
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::{CUT, ForeignText};
 
@@ -66,7 +67,7 @@ pub async fn read(request: &LogRequest, mut show: impl AsyncFnMut(LogLine) -> bo
     let mut journal = Command::new("journalctl")
         .args(request.arguments())
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("PATH", SEARCH_PATH)
         .env("LANG", "C.UTF-8")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

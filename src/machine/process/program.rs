@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::{CUT, ForeignText, Message};
 
+/// Where root's programs are.
+pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// So many bytes of a tool's output are kept, the last ones: enough for an error message.
 const KEPT: usize = 256 << 10;
 
@@ -68,15 +71,10 @@ pub async fn run(
 ) -> Result<Output> {
     let doing = || format!("running {}", argv.join(" "));
     let mut command = Command::new(argv[0]);
-    command
-        .args(&argv[1..])
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LANG", "C.UTF-8")
-        .current_dir("/");
+    command.args(&argv[1..]).env_clear().env("PATH", SEARCH_PATH).env("LANG", "C.UTF-8").current_dir("/");
     let input = input.as_ref().map(|input| input.as_slice());
     match communicate(command, input, deadline, Keep::Last(most)).await.doing(doing)? {
-        Some(ChildOutput { status, stdout, stderr }) => Ok(Output { status: status.code(), stdout, stderr }),
+        Some(done) => Ok(done.into()),
         None => Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs()))),
     }
 }
@@ -92,7 +90,7 @@ pub async fn serve(
     let mut child = Command::new(argv[0])
         .args(&argv[1..])
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("PATH", SEARCH_PATH)
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -118,6 +116,12 @@ pub struct ChildOutput {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+}
+
+impl From<ChildOutput> for Output {
+    fn from(done: ChildOutput) -> Output {
+        Output { status: done.status.code(), stdout: done.stdout, stderr: done.stderr }
+    }
 }
 
 /// How much of a process's standard output is kept.

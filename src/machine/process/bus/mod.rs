@@ -22,70 +22,83 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// In bytes. The properties of a unit take about 20 KiB.
 const LONGEST: usize = 4 << 20;
 
-/// For so long a connection is kept for the next question: systemd takes milliseconds to accept one. Not for longer, because
-/// systemd sends its signals to every connection, and keeps in memory what is not read.
-const KEPT: Duration = Duration::from_millis(500);
-static BUS: Mutex<Option<Bus>> = Mutex::const_new(None);
+/// Not kept for longer, because systemd sends its signals to every connection, and holds in memory what is not read.
+static SYSTEMD: Line = Line::new(SOCKET, Duration::from_millis(500));
 
 /// The wanted properties of each of these units, in their order, by the names that `systemctl show` prints. Each unit's are of one
 /// moment.
 pub async fn properties(units: &[String], wanted: &[&str]) -> io::Result<Vec<Properties>> {
-    asked(SOCKET, async |bus| {
-        let mut all = Vec::new();
-        for unit in units {
-            let path = format!("/org/freedesktop/systemd1/unit/{}", escaped(unit));
-            // All interfaces of the object.
-            let body = Body::default().text("");
-            let reply = bus.call(&path, "org.freedesktop.DBus.Properties", "GetAll", &body).await?;
-            all.push(reply.properties(wanted).ok_or_else(garbled)?);
-        }
-        Ok(all)
-    })
-    .await
+    SYSTEMD
+        .ask(async |bus| {
+            let mut all = Vec::new();
+            for unit in units {
+                let path = format!("/org/freedesktop/systemd1/unit/{}", escaped(unit));
+                // All interfaces of the object.
+                let body = Body::default().text("");
+                let reply = bus.call(&path, "org.freedesktop.DBus.Properties", "GetAll", &body).await?;
+                all.push(reply.properties(wanted).ok_or_else(garbled)?);
+            }
+            Ok(all)
+        })
+        .await
 }
 
 /// The names of the loaded units that match one of the patterns (globs, as in systemctl(1)).
 pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
-    asked(SOCKET, async |bus| {
-        // In every state.
-        let body = Body::default().texts(&[]).texts(patterns);
-        let manager = "org.freedesktop.systemd1.Manager";
-        let path = "/org/freedesktop/systemd1";
-        let reply = bus.call(path, manager, "ListUnitsByPatterns", &body).await?;
-        let units = reply.content("a(ssssssouso)").ok_or_else(garbled)?;
-        Ok(units.list().iter().filter_map(|unit| unit.list().first()).map(Value::text).collect())
-    })
-    .await
+    SYSTEMD
+        .ask(async |bus| {
+            // In every state.
+            let body = Body::default().texts(&[]).texts(patterns);
+            let manager = "org.freedesktop.systemd1.Manager";
+            let path = "/org/freedesktop/systemd1";
+            let reply = bus.call(path, manager, "ListUnitsByPatterns", &body).await?;
+            let units = reply.content("a(ssssssouso)").ok_or_else(garbled)?;
+            Ok(units.list().iter().filter_map(|unit| unit.list().first()).map(Value::text).collect())
+        })
+        .await
 }
 
-/// Asks on the connection that is kept, else on a new one. One that failed is not kept.
-async fn asked<T>(socket: &str, ask: impl AsyncFn(&mut Bus) -> io::Result<T>) -> io::Result<T> {
-    in_time(PATIENCE, async || {
-        let mut kept = BUS.lock().await;
-        if let Some(mut bus) = kept.take()
-            && let Ok(answer) = ask(&mut bus).await
-        {
-            keep(&mut kept, bus);
-            return Ok(answer);
-        }
-        let mut bus = Bus::open(socket).await?;
-        let answer = ask(&mut bus).await?;
-        keep(&mut kept, bus);
-        Ok(answer)
-    })
-    .await
+/// A socket, and a connection to it that is kept for the next question: systemd takes milliseconds to accept one.
+struct Line {
+    socket: &'static str,
+    time: Duration,
+    kept: Mutex<Option<Bus>>,
 }
 
-fn keep(kept: &mut Option<Bus>, bus: Bus) {
-    let last = bus.serial;
-    *kept = Some(bus);
-    tokio::spawn(async move {
-        tokio::time::sleep(KEPT).await;
-        let mut kept = BUS.lock().await;
-        if kept.as_ref().is_some_and(|bus| bus.serial == last) {
-            *kept = None;
-        }
-    });
+impl Line {
+    const fn new(socket: &'static str, time: Duration) -> Line {
+        Line { socket, time, kept: Mutex::const_new(None) }
+    }
+
+    /// Asks on the connection that is kept, else on a new one. One that failed is not kept.
+    async fn ask<T>(&'static self, ask: impl AsyncFn(&mut Bus) -> io::Result<T>) -> io::Result<T> {
+        in_time(PATIENCE, async || {
+            let mut kept = self.kept.lock().await;
+            if let Some(mut bus) = kept.take()
+                && let Ok(answer) = ask(&mut bus).await
+            {
+                self.keep(&mut kept, bus);
+                return Ok(answer);
+            }
+            let mut bus = Bus::open(self.socket).await?;
+            let answer = ask(&mut bus).await?;
+            self.keep(&mut kept, bus);
+            Ok(answer)
+        })
+        .await
+    }
+
+    fn keep(&'static self, kept: &mut Option<Bus>, bus: Bus) {
+        let last = bus.serial;
+        *kept = Some(bus);
+        tokio::spawn(async move {
+            tokio::time::sleep(self.time).await;
+            let mut kept = self.kept.lock().await;
+            if kept.as_ref().is_some_and(|bus| bus.serial == last) {
+                *kept = None;
+            }
+        });
+    }
 }
 
 async fn in_time<T>(time: Duration, asking: impl AsyncFnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -208,39 +221,54 @@ mod tests {
         }
     }
 
-    /// Answers one call on each connection, or two on the first, and counts connections.
-    #[tokio::test]
-    async fn a_connection_is_used_again_until_it_ends() {
+    /// What is answered to these pauses, after each of which one question is asked, by a server that answers so many of them on
+    /// each connection.
+    async fn answered(answers: &'static [u32], kept: Duration, pauses: &[Duration]) -> Vec<String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let listener = tokio::net::UnixListener::bind(&path).unwrap();
         let serving = tokio::spawn(async move {
-            for answers in [2, 1] {
+            for (connection, count) in answers.iter().enumerate() {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 stream.write_all(b"OK 12ab\r\n").await.unwrap();
-                for serial in 1..=answers {
-                    let mut said = vec![0; 4096];
-                    // The greeting may arrive by itself.
-                    while !said.contains(&b'Z') {
-                        let _ = stream.read(&mut said).await.unwrap();
+                let mut said = Vec::new();
+                for serial in 1..=*count {
+                    // Each call has one Z; the greeting may arrive by itself.
+                    while said.iter().filter(|byte| **byte == b'Z').count() < serial as usize {
+                        if stream.read_buf(&mut said).await.unwrap() == 0 {
+                            break;
+                        }
                     }
-                    let text = format!("{answers}.{serial}");
-                    stream.write_all(&wire::tests::message(2, serial, "s", &text)).await.unwrap();
+                    let text = format!("{connection}.{serial}");
+                    let _ = stream.write_all(&wire::tests::message(2, serial, "s", &text)).await;
                 }
             }
         });
-        let ask = async || {
-            asked(path.to_str().unwrap(), async |bus| {
+        let socket = path.to_str().unwrap().to_owned().leak();
+        let line: &'static Line = Box::leak(Box::new(Line::new(socket, kept)));
+        let mut all = Vec::new();
+        for pause in pauses {
+            tokio::time::sleep(*pause).await;
+            let asking = line.ask(async |bus| {
                 let reply = bus.call("/x", "x.y", "Z", &Body::default().text("")).await?;
                 reply.content("s").ok_or_else(garbled)
-            })
-            .await
-            .unwrap()
-            .text()
-        };
-        let answers = [ask().await, ask().await, ask().await];
-        assert_eq!(answers, ["2.1", "2.2", "1.1"]);
-        serving.await.unwrap();
+            });
+            all.push(asking.await.unwrap().text());
+        }
+        serving.abort();
+        all
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_until_it_ends() {
+        let long = Duration::from_secs(600);
+        assert_eq!(answered(&[2, 1], long, &[Duration::ZERO; 3]).await, ["0.1", "0.2", "1.1"]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_not_kept_for_long() {
+        let pauses = [Duration::ZERO, Duration::from_millis(300)];
+        assert_eq!(answered(&[2, 1], Duration::from_millis(10), &pauses).await, ["0.1", "1.1"]);
     }
 
     #[tokio::test]

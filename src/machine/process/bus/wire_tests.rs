@@ -1,3 +1,5 @@
+//! Messages of D-Bus: what is read of whole ones, and that damaged ones are refused.
+
 use super::*;
 
 /// A message of this kind that answers a call, with one text of this type.
