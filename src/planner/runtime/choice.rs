@@ -1,6 +1,7 @@
 //! Which runtime a commit is for: the manifest's word, else the strongest claim.
 
 use super::container::DOCKERFILE;
+use super::foreign;
 use super::procfile::in_toml;
 use super::recipe::{Claim, Recipe, RecipeInputs, Runtime, Starts};
 use crate::error::{Code, Error, Result};
@@ -45,7 +46,12 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
             let below = below_the_root(inputs.source, &files);
             let files = files.join(" or ");
             let cause = format!("there is no {files}, and no bootagent.toml that names a runtime");
-            let Some(first) = below.first() else { return Err(unknown(cause)) };
+            let Some(first) = below.first() else {
+                return Err(match foreign::shown(inputs.source) {
+                    Some((shown, remedy)) => unknown(format!("{cause}; {shown}")).remedy(remedy),
+                    None => unknown(cause),
+                });
+            };
             let cause = format!("{cause}; below the root is {}", excerpt(&below.join(", ")));
             Err(unknown(cause).remedy(remedy_below(&inputs.source.in_repository(first))))
         }

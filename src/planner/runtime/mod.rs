@@ -15,6 +15,7 @@ mod directory;
 mod docker;
 mod dockerfile;
 mod first;
+mod foreign;
 mod needs;
 mod node;
 mod procfile;

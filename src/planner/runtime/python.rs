@@ -16,6 +16,7 @@ mod system;
 mod uv;
 mod version;
 mod version_files;
+mod web;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ pub static PYTHON: Runtime = Runtime {
 /// What says what is installed, which Python is asked for, and how the service starts.
 const EVIDENCE: &[&str] = &[
     "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
     "pyproject.toml",
     "uv.lock",
     "poetry.lock",
@@ -65,6 +68,7 @@ const EVIDENCE: &[&str] = &[
     "server.py",
     "api.py",
     "run.py",
+    "streamlit_app.py",
     "start.py",
     "bot.py",
     "worker.py",
@@ -81,11 +85,12 @@ const VENV: &str = ".venv";
 
 fn detect(source: &Source) -> Option<Claim> {
     let first = |names: &[&'static str]| names.iter().copied().find(|path| source.has(path));
-    let locked = first(&["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt"]);
+    let locked = lockfile::first(source);
     let claim = |by, weight| Claim { by, weight };
     locked
         .map(|by| claim(by, Weight::Lockfile))
         .or_else(|| first(&["pyproject.toml", "Pipfile", "setup.py"]).map(|by| claim(by, Weight::Package)))
+        .or_else(|| first(&["manage.py"]).map(|by| claim(by, Weight::Program)))
         .or_else(|| first(&start::PROGRAMS).map(|by| claim(by, Weight::Program)))
 }
 
@@ -107,7 +112,9 @@ fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
 
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
-    require_texts(source, EVIDENCE)?;
+    // Of a record of an older bootagent, which did not read the others, a plan is made without them.
+    let is_required = |path: &&str| !path.contains('/') && *path != web::SCRIPTS[0];
+    require_texts(source, &EVIDENCE.iter().copied().filter(is_required).collect::<Vec<_>>())?;
     let mut notes = Vec::new();
     let found = lockfile::found(inputs, &mut notes)?;
     let chosen = interpreter::choose(inputs, found.as_ref(), &mut notes)?;
@@ -138,6 +145,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         defaults: defaults(),
         programs: vec![format!("{VENV}/bin")],
         path: chosen.path,
+        is_web: web::is_web(found.as_ref()),
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
         notes,
         ..Recipe::new(&PYTHON, Kind::Program)

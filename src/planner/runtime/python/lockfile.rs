@@ -7,19 +7,33 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::recipe::RecipeInputs;
 use crate::planner::unmet::Unmet;
+use crate::secret::excerpt;
 
-const FILES: [(Kind, &str); 5] = [
+/// In the order of their weight. Those below the root are for production, by their name.
+const FILES: [(Kind, &str); 7] = [
     (Kind::Uv, "uv.lock"),
     (Kind::Poetry, "poetry.lock"),
     (Kind::Pdm, "pdm.lock"),
     (Kind::Pipfile, "Pipfile.lock"),
     (Kind::Requirements, "requirements.txt"),
+    (Kind::Requirements, "requirements/production.txt"),
+    (Kind::Requirements, "requirements/prod.txt"),
 ];
+
+/// The first of them that the repository has.
+pub fn first(source: &Source) -> Option<&'static str> {
+    FILES.iter().map(|(_, path)| *path).find(|path| is_there(source, path))
+}
+
+/// At a reboot the entries below the root are not known any more; what was read of them is.
+fn is_there(source: &Source, path: &str) -> bool {
+    source.has(path) || matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_))
+}
 
 /// A lockfile, else requirements.txt. Without either the manifest must say what is done.
 pub fn found(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
     let there: Vec<(Kind, &'static str)> =
-        FILES.into_iter().filter(|(_, path)| inputs.source.has(path)).collect();
+        FILES.into_iter().filter(|(_, path)| is_there(inputs.source, path)).collect();
     let own = inputs.manifest.install.is_some();
     let locks: Vec<&str> =
         there.iter().filter(|(kind, _)| *kind != Kind::Requirements).map(|(_, path)| *path).collect();
@@ -66,7 +80,15 @@ fn missing(source: &Source) -> Error {
         "uv lock"
     };
     let cause = "there is no uv.lock, poetry.lock, pdm.lock, Pipfile.lock or requirements.txt";
-    Error::new(Code::LockfileMissing, "planning the installation of packages", cause).remedy(format!(
+    let error = Error::new(Code::LockfileMissing, "planning the installation of packages", cause);
+    let is_list = |path: &&str| path.starts_with("requirements/") && path.ends_with(".txt");
+    if let Some(list) = source.entries.iter().map(|entry| entry.path.as_str()).find(is_list) {
+        return error.remedy(format!(
+            "commit a requirements.txt with the line -r {}, or the file of requirements/ that production installs",
+            excerpt(list)
+        ));
+    }
+    error.remedy(format!(
         "commit one: {writes}, or pip freeze > requirements.txt, writes it; or say what is done with install = [...] in bootagent.toml"
     ))
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::found::Found;
 use super::objects::{self, Interface, Object};
 use super::scripts;
+use super::web;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
@@ -52,6 +53,7 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
             notes.push(format!("{path} is started as a program: no server (gunicorn, uvicorn) is among the dependencies"));
             Ok(started(&format!("python {path}"))?)
         }
+        _ if let Some(line) = web::streamlit(inputs.source, found) => Ok(started(&line)?),
         (None, Some(path)) => Ok(started(&format!("python {path}"))?),
         (None, None) if let Some(script) = scripts::only(inputs.source, found) => Ok(started(&script)?),
         (None, None) if scripts::has_some(inputs.source) => Err(Error::new(

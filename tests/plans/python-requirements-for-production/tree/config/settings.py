@@ -1,0 +1,3 @@
+SECRET_KEY="x"
+ALLOWED_HOSTS=["*"]
+ROOT_URLCONF="config.urls"
