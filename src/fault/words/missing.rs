@@ -205,7 +205,12 @@ fn module(reason: &str, of: Of) -> Option<String> {
         }
         Of::Command => {
             let package = package_in(name);
-            format!("{package} is not installed: add it to package.json (npm install {package}) and commit the lockfile")
+            // Workspaces usually have a scope, and are there from the start: what is missing is what their build makes.
+            let own = match package.starts_with('@') {
+                true => "; a workspace of this repository must be built before what uses it: npm builds them in the order of workspaces in package.json",
+                false => "",
+            };
+            format!("{package} is not installed: add it to package.json (npm install {package}) and commit the lockfile{own}")
         }
     };
     Some(format!("{advice}; then: bootagent update"))

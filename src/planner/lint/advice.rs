@@ -57,6 +57,10 @@ fn port(subject: &Subject) -> Option<Advice> {
         return None;
     }
     let usual = if subject.recipe.of.name == NODE.name { 3000 } else { 8000 };
+    if let Some(published) = published(subject) {
+        let why = "the compose file publishes it; the health check asks there";
+        return Some(advice_of(format!("port = {published}"), why));
+    }
     match command::port(&subject.line) {
         Some(0..1024) => None,
         Some(port) => Some(advice_of(
@@ -69,6 +73,13 @@ fn port(subject: &Subject) -> Option<Advice> {
         }
         None => Some(advice_of("health.check = \"process\"", "if the service listens on no port")),
     }
+}
+
+/// The first port that the containers of a compose file publish, if it needs no leave of the policy.
+fn published(subject: &Subject) -> Option<u16> {
+    let members = subject.recipe.project()?.members.values();
+    let mut ports = members.flat_map(|member| &member.ports).filter(|port| !port.is_udp);
+    ports.find_map(|port| port.published).filter(|port| *port >= 1024)
 }
 
 /// All that `persist` should name: what it names already, and directories that services write.

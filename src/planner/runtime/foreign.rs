@@ -15,6 +15,17 @@ const LANGUAGES: &[(&str, &[&str])] = &[
     ("Scala", &["build.sbt"]),
 ];
 
+/// Makers of sites whose result a repository does not have.
+const SITES: &[(&str, &[&str])] = &[
+    ("Hugo", &["hugo.toml", "hugo.yaml", "hugo.json"]),
+    ("Jekyll", &["_config.yml"]),
+    ("MkDocs", &["mkdocs.yml"]),
+    ("mdBook", &["book.toml"]),
+];
+
+/// Directories in which a finished site usually is.
+const PAGES: &[&str] = &["public", "dist", "html", "www", "site", "static", "build", "docs"];
+
 /// Programs for Node, as they are usually called.
 const PROGRAMS: &[&str] = &["server.js", "index.js", "app.js", "main.js", "server.mjs", "index.mjs"];
 
@@ -35,10 +46,24 @@ pub fn shown(source: &Source) -> Option<(String, String)> {
         );
         return Some((cause, remedy));
     }
-    let program = first(PROGRAMS)?;
-    let cause = format!("{program} is there, and Node wants a package.json beside it");
+    if let Some((maker, file)) = SITES.iter().find_map(|(maker, files)| Some((*maker, first(files)?))) {
+        let cause = format!("{file} is there: a site that {maker} makes");
+        let remedy = format!(
+            "commit what {maker} makes, with runtime = \"static\" and static.root = \"DIRECTORY\" in bootagent.toml; or add a {DOCKERFILE} that builds and serves it"
+        );
+        return Some((cause, remedy));
+    }
+    if let Some(program) = first(PROGRAMS) {
+        let cause = format!("{program} is there, and Node wants a package.json beside it");
+        let remedy = format!(
+            "commit a package.json: npm init -y writes one; with \"start\": \"node {program}\" among its scripts"
+        );
+        return Some((cause, remedy));
+    }
+    let directory = PAGES.iter().find(|directory| source.has(&format!("{directory}/index.html")))?;
+    let cause = format!("{directory}/index.html is there");
     let remedy = format!(
-        "commit a package.json: npm init -y writes one; with \"start\": \"node {program}\" among its scripts"
+        "if it is a site: runtime = \"static\" and static.root = \"{directory}\" in bootagent.toml; else say with runtime and start what serves it"
     );
     Some((cause, remedy))
 }
@@ -56,6 +81,17 @@ mod tests {
             let (cause, remedy) = shown(&source(&[(file, "")])).unwrap();
             assert!(cause.contains(language) && remedy.contains("Dockerfile"), "{file}: {cause}; {remedy}");
         }
+    }
+
+    #[test]
+    fn a_site_is_told_how_it_is_served() {
+        let (cause, remedy) = shown(&source(&[("hugo.toml", ""), ("content/a.md", "")])).unwrap();
+        assert!(cause.contains("Hugo") && remedy.contains("static.root"), "{cause}; {remedy}");
+        let (cause, remedy) = shown(&source(&[("public/index.html", "")])).unwrap();
+        assert!(
+            cause.starts_with("public/index.html") && remedy.contains("static.root = \"public\""),
+            "{cause}; {remedy}"
+        );
     }
 
     #[test]

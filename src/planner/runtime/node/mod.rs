@@ -11,6 +11,7 @@ mod index;
 mod installer;
 mod json5;
 mod manager;
+mod nested;
 mod package;
 mod pattern;
 mod pnp;

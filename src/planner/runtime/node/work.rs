@@ -3,6 +3,7 @@
 use super::above::Above;
 use super::build_scripts;
 use super::manager::{Manager, Selected, YARN_BERRY};
+use super::nested;
 use super::package::Package;
 use super::start::{self, Chosen};
 use super::version::Node;
@@ -56,7 +57,8 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     // Install scripts of the repository's own package may need packages for development.
     let everything = !builds.is_empty()
         || chosen.keeps_development.is_some()
-        || (!project.package.dev_dependencies.is_empty() && project.package.runs_at_install());
+        || (project.package.runs_at_install()
+            && (!project.package.dev_dependencies.is_empty() || nested::installs(project.package, &[])));
     match &manifest.install {
         Some(commands) => {
             for (index, line) in commands.iter().enumerate() {
@@ -80,15 +82,15 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
             add(Phase::Install, "install", why, project.argv(&words), &line);
         }
     }
+    let with_development = manifest.install.is_none() && nested::installs(project.package, &builds);
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
-        add(
-            Phase::Build,
-            &name,
-            "builds what the service runs",
-            command::argv(line, &node.bin, &node.npm)?,
-            line,
-        );
+        let mut argv = command::argv(line, &node.bin, &node.npm)?;
+        if with_development {
+            let words = ["/usr/bin/env"].into_iter().chain(nested::WITH_DEVELOPMENT);
+            argv.splice(0..0, words.map(str::to_owned));
+        }
+        add(Phase::Build, &name, "builds what the service runs", argv, line);
     }
     if chosen.site.is_some() {
         let is_served = manifest.said("static", "root").is_some_and(|root| root.contains("node_modules"));

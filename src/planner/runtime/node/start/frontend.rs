@@ -120,10 +120,25 @@ pub fn find(inputs: &RecipeInputs, project: &Project) -> Result<Option<Found>, U
     let page = of.value("fallback").filter(|_| row.packages == ["@sveltejs/adapter-static"]);
     let page = page.filter(|page| is_root(page) && *page != "404.html");
     let fallback = page.or(row.fallback).map(str::to_owned);
-    let build =
-        (!row.build.is_empty() && project.package.script("build").is_none()).then(|| row.build.to_owned());
+    let build = match project.package.script("build") {
+        Some(_) => None,
+        None => {
+            of_another_name(row, project).or((!row.build.is_empty()).then_some(row.build)).map(str::to_owned)
+        }
+    };
     let convention = Convention { roots, fallback };
     Ok(Some(Found { convention, origin: row.name.to_owned(), build, variables: row.variables }))
+}
+
+/// What a script of another name than `build` does, such as `docs:build`, if it is nothing but the framework's own build.
+fn of_another_name<'a>(row: &Frontend, project: &'a Project) -> Option<&'a str> {
+    let is_plain = |line: &str| line.chars().all(|c| c.is_ascii_alphanumeric() || " ._-/=:@".contains(c));
+    let builds = |line: &&str| {
+        let mut words = line.split_whitespace();
+        let is_own = words.next().is_some_and(|program| row.packages.contains(&program));
+        is_own && words.next() == Some("build") && is_plain(line)
+    };
+    project.package.scripts.values().map(String::as_str).find(builds)
 }
 
 /// A site whose framework is not known.
