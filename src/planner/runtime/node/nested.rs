@@ -8,9 +8,10 @@ pub const WITH_DEVELOPMENT: [&str; 2] = ["npm_config_include=dev", "YARN_PRODUCT
 
 /// Whether a script of the package, or one of these lines, installs packages and does not say which.
 pub fn installs(package: &Package, lines: &[String]) -> bool {
-    // `npm ci` runs the first two by itself: what they install follows its flags.
-    let scripts =
-        package.scripts.iter().filter(|(name, _)| !["preinstall", "install"].contains(&name.as_str()));
+    // They are not of a build; what the last two install follows the flags of `npm ci`, which runs them.
+    const OTHERS: [&str; 6] = ["start", "prestart", "dev", "test", "preinstall", "install"];
+    let stem = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+    let scripts = package.scripts.iter().filter(|(name, _)| !OTHERS.contains(&stem(name).as_str()));
     scripts.map(|(_, line)| line).chain(lines).any(|line| line_installs(line))
 }
 
