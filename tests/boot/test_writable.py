@@ -54,8 +54,8 @@ class TestWritable:
 
     @pytest.mark.parametrize(
         "build",
-        ["rm -r public && ln -s /etc public", "mv db.json real && ln -s real db.json", "ln db.json public/again"],
-        ids=["a-link-out-of-it", "a-link-in-it", "a-second-name"],
+        ["rm -r public && ln -s /etc public", "mv db.json real && ln -s real db.json", "ln db.json public/again", "ln -s /etc made"],
+        ids=["a-link-out-of-it", "a-link-in-it", "a-second-name", "a-link-in-place-of-what-is-absent"],
     )
     def test_a_link_that_the_build_leaves_is_refused(self, shared, machine, build):  # noqa: F811
         shared.repo(SERVICE).commit("test", repository(f"sh -c '{build}'"))

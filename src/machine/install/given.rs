@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::SFlag;
 use nix::unistd::{User, fchown, fchownat};
@@ -30,14 +31,19 @@ fn user(name: &str) -> Result<User> {
 }
 
 fn one(path: &Path, from: &User, to: &User) -> Result<()> {
-    let place = Place::open(path, true).doing(|| doing(path))?;
-    let Some(stat) = place.stat().doing(|| doing(path))? else {
-        return make_directory(&place.directory, &place.name, to.uid, to.gid, MODE).doing(|| doing(path));
-    };
     let refused = |cause: String| {
         Err(Error::new(Code::ManifestInvalid, doing(path), cause).remedy(
             "name another path in writable, or change what the build leaves there; then: bootagent update",
         ))
+    };
+    let place = match Place::open(path, true) {
+        Err(Errno::ELOOP | Errno::ENOTDIR) => {
+            return refused("a symbolic link or a file is on the way to it".to_owned());
+        }
+        place => place.doing(|| doing(path))?,
+    };
+    let Some(stat) = place.stat().doing(|| doing(path))? else {
+        return make_directory(&place.directory, &place.name, to.uid, to.gid, MODE).doing(|| doing(path));
     };
     match kind(&stat) {
         SFlag::S_IFDIR => {

@@ -78,9 +78,13 @@ fn unit(cgroups: &str) -> Option<String> {
 
 /// All sockets that listen on the port; those of processes in the control group are `own`.
 pub fn listeners(port: u16, cgroup: &str) -> Listeners {
-    let listeners = table::listening().into_iter().filter(|listener| listener.address.port() == port);
+    let mut listeners = table::listening();
+    listeners.retain(|listener| listener.address.port() == port);
+    if listeners.is_empty() {
+        return Listeners::default();
+    }
     let open = open_files(cgroup);
-    let (own, foreign) = listeners.partition(|listener| open.contains(&link(listener)));
+    let (own, foreign) = listeners.into_iter().partition(|listener| open.contains(&link(listener)));
     Listeners { own, foreign }
 }
 

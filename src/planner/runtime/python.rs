@@ -121,6 +121,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let system = system::needs(inputs, found.as_ref(), &chosen, &mut notes);
     let installed = install::work(inputs, found.as_ref(), &chosen)?;
     let start = start::start(inputs, found.as_ref(), &mut notes)?;
+    let is_web = web::is_web(found.as_ref(), start.written.as_deref());
     let health = &manifest.health;
     if start.notifies && health.path.is_none() && health.check.is_none() {
         notes.push(
@@ -145,7 +146,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         defaults: defaults(),
         programs: vec![format!("{VENV}/bin")],
         path: chosen.path,
-        is_web: web::is_web(found.as_ref()),
+        is_web,
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
         notes,
         ..Recipe::new(&PYTHON, Kind::Program)

@@ -227,7 +227,7 @@ fn supervise(app: &App) -> Result<Service> {
         environment: [("PM2_HOME".to_owned(), home.display().to_string())].into(),
     };
     Ok(Service {
-        runs_by: Supervised { unit: systemd::unit(app, &main)?, ..runs.by },
+        runs_by: Supervised { unit: systemd::unit(app, &main)?, takes: takes(app, runs.by.takes), ..runs.by },
         probes: vec![probe],
         tools: vec![tool],
         evaluations: runs.evaluations,
@@ -235,6 +235,11 @@ fn supervise(app: &App) -> Result<Service> {
         first_data: None,
         notes: runs.notes,
     })
+}
+
+/// A unit's view of the disk is made when it starts: after a reload the new release's writable paths would be read-only.
+fn takes(app: &App, usual: Takes) -> Takes {
+    if app.wanted.manifest.writable.is_empty() { usual } else { Takes::Restart }
 }
 
 /// The ecosystem file that PM2 is started with, and what is needed to make it.
