@@ -2,6 +2,8 @@
 //!
 //! OS packages have Debian's names. A name of foreign text gets into a remedy only if it consists of harmless characters.
 
+mod python;
+
 use super::reason;
 
 /// Who lacks it: a command of the installation, or the service.
@@ -109,6 +111,7 @@ pub fn remedy(reason: &str, of: Of) -> Option<String> {
     library(reason)
         .or_else(|| program(reason))
         .or_else(|| module(reason, of))
+        .or_else(|| python::module(reason))
         .or_else(|| variable(reason, of))
 }
 
@@ -257,8 +260,12 @@ fn is_about_variables(reason: &str) -> bool {
         "unset",
         "not provided",
         "not been set",
+        "set the ",
+        "must not be empty",
     ]) && !lower.starts_with("referenceerror")
-        && (says(&["environment", "env ", "env.", "variable", "config"]) || lower.contains("\"path\""))
+        && (says(&["environment", "env ", "env.", "envvar", "variable", "config", "validation error"])
+            || lower.contains("\"path\""))
+        || python::is_key_of_the_environment(reason)
 }
 
 /// Whether a name of foreign text can stand in a remedy: the name of a program, library or module.
@@ -341,6 +348,15 @@ mod tests {
             Of::Command,
             "builds do not get the secret",
         );
+        for reason in [
+            "KeyError: 'SECRET_KEY'",
+            "django.core.exceptions.ImproperlyConfigured: Set the SECRET_KEY environment variable",
+            "django.core.exceptions.ImproperlyConfigured: The SECRET_KEY setting must not be empty.",
+            "decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar or define a default value.",
+            "x.ValidationError: 1 validation error for Settings: SECRET_KEY (Field required)",
+        ] {
+            has(reason, Of::Service, "add SECRET_KEY to the service's secret");
+        }
         has("Missing environment variables:\nA_B: text\nC_D", Of::Service, "add A_B, C_D to");
         let nameless = "Error: No connection string. Perhaps an environment variable has not been set?";
         has(nameless, Of::Command, "builds do not get the secret");
@@ -351,6 +367,7 @@ mod tests {
     fn other_reasons_have_none() {
         for reason in [
             "Error: connect ECONNREFUSED 127.0.0.1:5432",
+            "KeyError: 'id'",
             "ReferenceError: API_KEY is not defined",
             "sh: 1: evil\u{202e}; rm: not found",
             "Error: Cannot find module '$(id)'",
