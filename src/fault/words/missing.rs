@@ -2,6 +2,7 @@
 //!
 //! OS packages have Debian's names. A name of foreign text gets into a remedy only if it consists of harmless characters.
 
+mod file;
 mod python;
 
 use super::reason;
@@ -112,6 +113,7 @@ pub fn remedy(reason: &str, of: Of) -> Option<String> {
         .or_else(|| program(reason))
         .or_else(|| module(reason, of))
         .or_else(|| python::module(reason))
+        .or_else(|| file::remedy(reason))
         .or_else(|| variable(reason, of))
 }
 
@@ -234,6 +236,7 @@ fn variable(reason: &str, of: Of) -> Option<String> {
         return is_of_a_build.then(|| OF_A_BUILD.to_owned());
     }
     let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+    let first = names[0];
     let names = names[..names.len().min(MOST)].join(", ");
     Some(match of {
         Of::Service => format!(
@@ -241,7 +244,8 @@ fn variable(reason: &str, of: Of) -> Option<String> {
         ),
         Of::Command => format!(
             "builds do not get the secret: if public, add {names}{more} to env.values in bootagent.toml; if secret, let the \
-             service read it when it starts; then: bootagent update"
+             service read it when it starts, or give the build a value that it does not use (build = \"{first}=unused COMMAND\"); \
+             then: bootagent update"
         ),
     })
 }

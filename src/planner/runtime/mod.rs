@@ -5,6 +5,7 @@
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
 //! messages of its tools are mapped to faults in `fault/words`.
 
+mod below;
 mod certificates;
 mod choice;
 mod command;

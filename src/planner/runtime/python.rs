@@ -1,16 +1,18 @@
 //! Python: a version that fits, a virtual environment of exactly what the repository names, and a server for its
 //! application.
 
+mod application;
 mod bare;
 mod distribution;
+mod django;
 mod found;
 mod install;
 mod interpreter;
 mod lockfile;
 mod objects;
-
 mod requirements;
 mod scripts;
+mod server;
 mod start;
 mod system;
 mod uv;
@@ -68,6 +70,8 @@ const EVIDENCE: &[&str] = &[
     "start.py",
     "bot.py",
     "worker.py",
+    "streamlit_app.py",
+    "Home.py",
 ];
 
 const VERSION: Key = Key {

@@ -12,7 +12,9 @@ pub fn module(reason: &str) -> Option<String> {
     let name = rest.split('\'').next().filter(|name| is_harmless(name))?;
     let name = name.split('.').next().filter(|name| !name.is_empty())?;
     let advice = match OF_FORMER_SETUPTOOLS.contains(&name) {
-        true => format!("{name} is a module of former versions of setuptools: add \"setuptools<81\" to the dependencies"),
+        true => format!(
+            "{name} is a module of former versions of setuptools: add \"setuptools<81\" to the dependencies"
+        ),
         false => format!(
             "{name} is not installed: if it is of a package, add that to the dependencies and not only to a group for \
              development; if the repository has it in a directory that is not the root, PYTHONPATH = \"DIRECTORY\" in \
@@ -34,14 +36,22 @@ mod tests {
     #[test]
     fn a_missing_module_is_of_a_package_or_of_another_directory() {
         for (reason, words) in [
-            ("ModuleNotFoundError: No module named 'psycopg2'", "psycopg2 is not installed: if it is of a package"),
-            ("ModuleNotFoundError: No module named 'shop.models'; 'shop' is not a package", "shop is not installed"),
+            (
+                "ModuleNotFoundError: No module named 'psycopg2'",
+                "psycopg2 is not installed: if it is of a package",
+            ),
+            (
+                "ModuleNotFoundError: No module named 'shop.models'; 'shop' is not a package",
+                "shop is not installed",
+            ),
             ("ModuleNotFoundError: No module named 'pkg_resources'", "\"setuptools<81\""),
         ] {
             let found = remedy(reason, Of::Service).unwrap_or_default();
             assert!(found.contains(words), "{reason}: {found}");
         }
-        for reason in ["No module named ''", "No module named '$(id)'", "No module named '.x'", "No module named "] {
+        for reason in
+            ["No module named ''", "No module named '$(id)'", "No module named '.x'", "No module named "]
+        {
             assert_eq!(remedy(reason, Of::Service), None, "{reason}");
         }
     }

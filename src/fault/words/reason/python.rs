@@ -12,7 +12,8 @@ pub fn rank_exceptions(lines: &[&str], ranks: &mut [Rank]) {
         let margin = if before.trim().is_empty() { before.len() } else { 0 };
         let rest = lines.iter().enumerate().skip(at + 1).take(LONGEST);
         let mut below = rest.skip_while(|(_, line)| indentation(line) > margin);
-        let Some((below, rank)) = below.next().and_then(|(at, line)| Some((at, rank_of(line.trim())?))) else {
+        let Some((below, rank)) = below.next().and_then(|(at, line)| Some((at, rank_of(line.trim())?)))
+        else {
             continue;
         };
         if let Some(known) = ranks.get_mut(below) {
@@ -53,7 +54,8 @@ impl<'a> Fields<'a> {
     pub fn read(lines: &[&'a str]) -> Option<Fields<'a>> {
         let (first, rest) = lines.split_first()?;
         let headline = first.trim();
-        let is_one = headline.contains("validation error for ") || headline.contains("validation errors for ");
+        let is_one =
+            headline.contains("validation error for ") || headline.contains("validation errors for ");
         if !is_one {
             return None;
         }
@@ -96,7 +98,8 @@ mod tests {
         assert_eq!(found.as_deref(), reason, "{output}");
     }
 
-    const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"/opt/x/manage.py\", line 9, in <module>\n    main()\n";
+    const TRACEBACK: &str =
+        "Traceback (most recent call last):\n  File \"/opt/x/manage.py\", line 9, in <module>\n    main()\n";
 
     #[test]
     fn the_line_below_a_traceback_is_the_reason() {
@@ -107,7 +110,10 @@ mod tests {
             "discord.errors.LoginFailure",
         ] {
             service(&format!("{TRACEBACK}{error}\nINFO: shut down"), Some(error));
-            service(&format!("ERROR:    {TRACEBACK}{error}\nERROR:    Application startup failed."), Some(error));
+            service(
+                &format!("ERROR:    {TRACEBACK}{error}\nERROR:    Application startup failed."),
+                Some(error),
+            );
         }
         let twice = format!(
             "{TRACEBACK}KeyError: 'A'\nDuring handling of the above exception, another exception occurred:\n{TRACEBACK}\

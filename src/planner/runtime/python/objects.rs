@@ -14,6 +14,8 @@ pub struct Object {
 pub enum Interface {
     Wsgi,
     Asgi,
+    /// Its module does not show it.
+    Unknown,
 }
 
 /// What makes an application: the class or function that is called.
@@ -47,9 +49,9 @@ const ASGI: [&str; 7] = ["fastapi", "starlette", "quart", "litestar", "sanic", "
 /// The module's application, if it has one. Dash keeps it in `app.server`.
 pub fn find(text: &str) -> Option<Object> {
     let lines = top_level(text);
-    let interface = if is_asgi(&lines) { Interface::Asgi } else { Interface::Wsgi };
+    let interface = if is_asgi(&lines) { Interface::Asgi } else { Interface::Unknown };
     let mut made: Vec<Object> = lines.iter().filter_map(|line| assigned(line, interface)).collect();
-    made.extend(lines.iter().filter_map(|line| defined(line)));
+    made.extend(lines.iter().filter_map(|line| defined(line, interface)));
     made.extend(lines.iter().flat_map(|line| imported(line, interface)));
     let rank = |object: &Object| {
         let known = NAMES.iter().position(|name| *name == object.name).unwrap_or(NAMES.len());
@@ -131,7 +133,7 @@ fn assigned(line: &str, interface: Interface) -> Option<Object> {
 }
 
 /// `def app(environ, start_response)`, `async def app(scope, receive, send)`, `def create_app()`.
-fn defined(line: &str) -> Option<Object> {
+fn defined(line: &str, module: Interface) -> Option<Object> {
     let (is_async, rest) = match line.strip_prefix("async def ") {
         Some(rest) => (true, rest),
         None => (false, line.strip_prefix("def ")?),
@@ -149,7 +151,7 @@ fn defined(line: &str) -> Option<Object> {
                 .split(',')
                 .map(str::trim)
                 .all(|one| one.is_empty() || one.contains('=') || one.starts_with('*'));
-            if needs_none { object(true, Interface::Wsgi) } else { None }
+            if needs_none { object(true, module) } else { None }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::docker;
 use super::word::program;
 use crate::error::{Code, Error};
 use crate::facts::Source;
+use crate::planner::runtime::below;
 use crate::planner::runtime::node::package::Package;
 use crate::planner::runtime::node::workspace::Workspaces;
 use crate::planner::runtime::procfile;
@@ -111,6 +112,11 @@ pub fn no_start(package: &Package, workspaces: &Workspaces, source: &Source) -> 
             "if {directory} is the service, add directory = {} to bootagent.toml: its package.json has a bin; else {remedy}",
             procfile::in_toml(directory)
         ),
+        None => remedy,
+    };
+    let below = below::files_below(source, &["package.json"]);
+    let remedy = match below::remedy(source, &below).filter(|_| package.workspaces.is_empty()) {
+        Some(directory) => format!("{remedy}; if the service is in a directory, write {directory}"),
         None => remedy,
     };
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
