@@ -7,7 +7,7 @@ use crate::secret::excerpt;
 /// How many an error names.
 const NAMED: usize = 3;
 /// Names of directories that serve, and of those that do not.
-const SERVES: [&str; 7] = ["server", "backend", "api", "service", "app", "apps", "web"];
+const SERVES: [&str; 6] = ["server", "backend", "api", "service", "app", "web"];
 const IS_SHOWN: [&str; 4] = ["client", "frontend", "ui", "mobile"];
 const HELPS: [&str; 14] = [
     "test",
@@ -35,12 +35,17 @@ pub fn files_below<'a>(source: &'a Source, files: &[&str]) -> Vec<&'a str> {
     let mut found: Vec<&str> =
         source.entries.iter().map(|entry| entry.path.as_str()).filter(is_one).collect();
     found.sort_by_key(|path| {
-        let has = |names: &[&str]| path.split('/').any(|part| names.contains(&part));
-        let rank = if has(&IS_SHOWN) { 2 } else { u8::from(!has(&SERVES)) };
-        (has(&HELPS), path.matches('/').count(), rank, *path)
+        let (helps, serves) = likelihood(path);
+        (helps, path.matches('/').count(), serves, *path)
     });
     found.truncate(NAMED);
     found
+}
+
+/// How unlikely it is that the path leads to a service: whether it only helps, and how it is called.
+pub fn likelihood(path: &str) -> (bool, u8) {
+    let has = |names: &[&str]| path.split('/').any(|part| names.contains(&part));
+    (has(&HELPS), if has(&IS_SHOWN) { 2 } else { u8::from(!has(&SERVES)) })
 }
 
 /// The line of the manifest that names the first one's directory.

@@ -118,6 +118,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let system = system::needs(inputs, found.as_ref(), &chosen, &mut notes);
     let installed = install::work(inputs, found.as_ref(), &chosen)?;
     let start = start::start(inputs, found.as_ref(), &mut notes)?;
+    notes.extend(django::database(source)?.filter(|_| manifest.persist.is_empty()));
     let health = &manifest.health;
     if start.notifies && health.path.is_none() && health.check.is_none() {
         notes.push(

@@ -51,23 +51,27 @@ fn settings_module(text: &str) -> Option<&str> {
     (module.contains('.') && module.chars().all(plain)).then_some(module)
 }
 
+/// The texts of the settings. Settings by environment are in a package, and share the most of them.
+fn settings<'a>(source: &'a Source, project: &Project) -> Result<Vec<&'a str>, Unmet> {
+    let module = project.settings.replace('.', "/");
+    let directory = module.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let beside = ["base", "common", "__init__"].map(|name| format!("{directory}/{name}"));
+    let own = [module.clone(), format!("{module}/__init__"), format!("{module}/base")];
+    let paths: Vec<String> =
+        own.into_iter().chain(beside).map(|path| project.path(&format!("{path}.py"))).collect();
+    let known = known(source);
+    let there: Vec<&str> = paths.iter().map(String::as_str).filter(|path| known.contains(path)).collect();
+    require_texts(source, &there)?;
+    Ok(there.iter().filter_map(|path| source.text(path)).collect())
+}
+
 /// The command that collects the static files which WhiteNoise serves. Without them its pages are errors.
 pub fn collect(source: &Source, found: Option<&Found>) -> Result<Option<String>, Unmet> {
     if found.and_then(|found| found.has("whitenoise")) != Some(true) {
         return Ok(None);
     }
     let Some(project) = project(source)? else { return Ok(None) };
-    let module = project.settings.replace('.', "/");
-    let directory = module.rsplit_once('/').map_or("", |(directory, _)| directory);
-    // Settings by environment are in a package, and share the most of them.
-    let base = ["base", "common", "__init__"].map(|name| format!("{directory}/{name}"));
-    let all =
-        [module.clone(), format!("{module}/__init__"), format!("{module}/base")].into_iter().chain(base);
-    let paths: Vec<String> = all.map(|path| project.path(&format!("{path}.py"))).collect();
-    let there: Vec<&str> =
-        paths.iter().map(String::as_str).filter(|path| known(source).contains(path)).collect();
-    require_texts(source, &there)?;
-    let texts: Vec<&str> = there.iter().filter_map(|path| source.text(path)).collect();
+    let texts = settings(source, &project)?;
     let is_set = |line: &str| line.trim_start().starts_with("STATIC_ROOT");
     if !texts.iter().any(|text| text.lines().any(is_set)) {
         return Ok(None);
@@ -77,6 +81,19 @@ pub fn collect(source: &Source, found: Option<&Found>) -> Result<Option<String>,
     keys.dedup();
     let unused: String = keys.iter().take(MOST_KEYS).map(|key| format!("{key}=unused ")).collect();
     Ok(Some(format!("{unused}python {} {COLLECT} --noinput", project.path(MANAGE))))
+}
+
+/// A note on settings that keep their database beside the code, unless a variable names another one.
+pub fn database(source: &Source) -> Result<Option<String>, Unmet> {
+    let Some(project) = project(source)? else { return Ok(None) };
+    let texts = settings(source, &project)?;
+    let says = |words: &str| texts.iter().any(|text| text.contains(words));
+    let is_beside = says("django.db.backends.sqlite3") && says("BASE_DIR") && !says("DATABASE_URL");
+    Ok(is_beside.then(|| {
+        "the settings keep a SQLite database in the release, which is read-only and replaced by the next one: put its file below HOME, \
+         or into a directory of persist"
+            .to_owned()
+    }))
 }
 
 const COLLECT: &str = "collectstatic";

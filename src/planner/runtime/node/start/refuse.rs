@@ -116,6 +116,8 @@ pub fn no_start(package: &Package, workspaces: &Workspaces, source: &Source) -> 
     };
     let below = below::files_below(source, &["package.json"]);
     let remedy = match below::remedy(source, &below).filter(|_| package.workspaces.is_empty()) {
+        // Its packages are tools for the whole repository.
+        Some(directory) if package.dependencies.is_empty() => format!("write {directory}; or {remedy}"),
         Some(directory) => format!("{remedy}; if the service is in a directory, write {directory}"),
         None => remedy,
     };
