@@ -7,7 +7,8 @@ pub fn complaint(line: &str) -> Option<String> {
     if SQLITE.iter().any(|words| line.contains(words)) {
         return Some(format!(
             "is the file of the SQLite database in the release? A release is read-only: put the file into a directory of its own \
-             and add persist = [\"DIRECTORY\"] to bootagent.toml, or elsewhere: {may}; then: bootagent update"
+             and add persist = [\"DIRECTORY\"] to bootagent.toml, or elsewhere: {may}; for a first try, whose data is lost with each \
+             start, a copy of the release: {COPY}; then: bootagent update"
         ));
     }
     let path = refused_path(line)?;
@@ -27,7 +28,7 @@ pub fn complaint(line: &str) -> Option<String> {
 
 /// For a service that writes beside its own files, such as a list of them at each start. `cp` and `rm` at the beginning
 /// of the line would be done with the release.
-const COPY: &str = "start = \"sh -c 'rm -rf /tmp/app; cp -R . /tmp/app; cd /tmp/app; exec node server.js'\", with its own start line behind exec";
+const COPY: &str = "start = \"sh -c 'rm -rf /tmp/app; cp -R . /tmp/app; cd /tmp/app; exec COMMAND'\", with its own start line as COMMAND";
 
 /// SQLite does not name the file.
 const SQLITE: [&str; 4] = [

@@ -46,7 +46,7 @@ pub fn of_service(lines: &[&str]) -> Option<Reason> {
     let ranks = ranks(lines);
     let last = |least: Rank| ranks.iter().rposition(|rank| *rank >= least);
     let at = last(Rank::NamesAnError).or_else(|| last(Rank::WrapsAnError))?;
-    let reason = Reason { begin: at, end: end(lines, at) };
+    let reason = Reason { begin: first_of_its_kind(lines, at), end: end(lines, at) };
     // `Error: Invalid environment variables`, after a list of them.
     let named_before = ranks[..at].iter().enumerate().rev().take(LONGEST).find_map(|(before, rank)| {
         let reason = Reason { begin: before, end: end(lines, before) };
@@ -56,6 +56,15 @@ pub fn of_service(lines: &[&str]) -> Option<Reason> {
     match named_before.filter(|_| is_about_settings && variables(&whole(lines, reason)).is_empty()) {
         Some(before) => Some(before),
         None => Some(reason),
+    }
+}
+
+/// The first of the lines, one after the other, that each name a variable that is missing.
+fn first_of_its_kind(lines: &[&str], at: usize) -> usize {
+    let names_one = |line: &&&str| variables::is_about_missing_variables(own(line));
+    match lines.get(at..=at).is_some_and(|line| line.iter().all(|line| names_one(&line))) {
+        true => at - lines[..at].iter().rev().take(LONGEST).take_while(names_one).count(),
+        false => at,
     }
 }
 
@@ -85,6 +94,8 @@ pub fn text(lines: &[&str], reason: Reason) -> String {
     let rest = rest.iter().map(bare).collect::<Vec<_>>().join(between);
     let text = match rest.is_empty() {
         true => format!("{first}{}", place(lines, reason.begin)),
+        // The first one is an item, too.
+        false if between == ", " && is_item(&first) => format!("{}, {rest}", bare(&first)),
         false => format!("{first} {rest}"),
     };
     let names = variables(&text);

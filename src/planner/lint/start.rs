@@ -71,6 +71,7 @@ fn origin(subject: &Subject) -> String {
     let module =
         |word: &&str| word.contains(':') && !word.contains(['/', '=', '$']) && !word.starts_with(['-', ':']);
     match words.as_slice() {
+        ["python", "-m", package] => format!("{package}/__main__.py: the only package that Python can run"),
         ["python", path] => format!("{path}: a usual name"),
         ["streamlit", "run", path, ..] => format!("{path}: an application of Streamlit"),
         [program, rest @ ..] if SERVERS.contains(program) => {

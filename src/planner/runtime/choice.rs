@@ -41,8 +41,8 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
         [(runtime, _)] => Ok(*runtime),
         [] => {
             let files: Vec<&str> = all.iter().flat_map(|runtime| runtime.evidence.first()).copied().collect();
-            // Of Python's projects many have only this one.
-            let described: Vec<&str> = files.iter().copied().chain(["pyproject.toml"]).collect();
+            // Of Python's projects many have only these.
+            let described: Vec<&str> = files.iter().copied().chain(["pyproject.toml", "manage.py"]).collect();
             let below = below::files_below(inputs.source, &described);
             let files = files.join(" or ");
             let cause = format!("there is no {files}, and no bootagent.toml that names a runtime");

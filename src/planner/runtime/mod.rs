@@ -16,6 +16,7 @@ mod directory;
 mod docker;
 mod dockerfile;
 mod first;
+mod image_start;
 mod needs;
 mod node;
 mod procfile;

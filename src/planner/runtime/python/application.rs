@@ -101,6 +101,24 @@ fn in_a_package(
     }))
 }
 
+/// `python -m bot`, for the only package at the root, or in `src`, that Python can run.
+pub fn package_that_runs(source: &Source) -> Result<Option<String>, Unmet> {
+    let known = known(source);
+    let of = |prefix: &str| {
+        let packages =
+            known.iter().filter_map(|path| path.strip_prefix(prefix)?.strip_suffix("/__main__.py"));
+        let mut packages = packages.filter(|package| is_candidate(&format!("{package}/__init__.py")));
+        let first = packages.next()?.to_owned();
+        packages.next().is_none().then_some(first)
+    };
+    let below = [("", ""), ("src/", "PYTHONPATH=src ")];
+    let found = below.iter().find_map(|(prefix, sets)| Some((prefix, sets, of(prefix)?)));
+    let Some((prefix, sets, package)) = found else { return Ok(None) };
+    // Read only for the record, which must say the same after a reboot.
+    require_texts(source, &[&format!("{prefix}{package}/__main__.py")])?;
+    Ok(Some(format!("{sets}python -m {package}")))
+}
+
 fn is_candidate(path: &str) -> bool {
     const NOT_THEIRS: [&str; 6] = ["tests", "test", "docs", "scripts", "examples", "migrations"];
     match path.split_once('/') {

@@ -61,8 +61,20 @@ fn of_server(application: &Application, found: Option<&Found>) -> Result<String>
                 "the application is {name} in the module {module}, and none of {} is among the dependencies",
                 all.join(", ")
             );
+            // A line that works at once, for a first try.
+            let line = match () {
+                () if has("flask") == Some(true) => {
+                    format!("flask --app {module} run --host 0.0.0.0 --port $PORT")
+                }
+                () if has("django") == Some(true) => {
+                    let below = application.below.map_or(String::new(), |below| format!("{below}/"));
+                    format!("python {below}manage.py runserver --noreload 0.0.0.0:$PORT")
+                }
+                () => "...".to_owned(),
+            };
+            let what = if line == "..." { "" } else { ", with the server for development" };
             return Err(Error::new(Code::ManifestInvalid, super::start::DOING, cause).remedy(format!(
-                "add {} to the dependencies, or start = \"...\" to bootagent.toml",
+                "add {} to the dependencies, or start = \"{line}\" to bootagent.toml{what}",
                 all[0]
             )));
         }

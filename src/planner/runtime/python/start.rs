@@ -7,10 +7,10 @@ use super::server::{self, serve};
 use super::{django, objects, scripts};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
-use crate::planner::runtime::below;
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::{RecipeInputs, Starts};
+use crate::planner::runtime::{below, image_start};
 use crate::planner::unmet::{Unmet, require_texts};
 
 pub const DOING: &str = "looking for the start command";
@@ -44,6 +44,9 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
         }
         (None, Some(path)) => Ok(started(&server::of_a_program(&path, found))?),
         (None, None) if let Some(script) = script => Ok(started(&script)?),
+        (None, None) if let Some(line) = application::package_that_runs(inputs.source)? => {
+            Ok(started(&line)?)
+        }
         (None, None) if scripts::has_some(inputs.source) => Err(Error::new(
             Code::ManifestInvalid,
             DOING,
@@ -57,11 +60,16 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
             DOING,
             "neither start in bootagent.toml, nor a Procfile, and no module of the repository shows an application",
         )
-        .remedy(match below::remedy(inputs.source, &below::files_below(inputs.source, &DESCRIBES)) {
-            Some(directory) => format!("{WRITE}; if the service is in a directory, write {directory}"),
-            None => WRITE.to_owned(),
-        })
+        .remedy(no_start(inputs.source))
         .into()),
+    }
+}
+
+fn no_start(source: &Source) -> String {
+    let write = image_start::remedy(source).unwrap_or_else(|| WRITE.to_owned());
+    match below::remedy(source, &below::files_below(source, &DESCRIBES)) {
+        Some(directory) => format!("{write}; if the service is in a directory, write {directory}"),
+        None => write,
     }
 }
 

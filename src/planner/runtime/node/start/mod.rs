@@ -3,7 +3,6 @@
 
 mod builder;
 mod development;
-mod docker;
 mod file;
 mod framework;
 mod frontend;
