@@ -267,8 +267,16 @@ fn is_about_variables(reason: &str) -> bool {
         "set the ",
         "must not be empty",
     ]) && !lower.starts_with("referenceerror")
-        && (says(&["environment", "env ", "env.", "envvar", "variable", "config", "validation error"])
-            || lower.contains("\"path\""))
+        && (says(&[
+            "environment",
+            "env ",
+            "env.",
+            "env:",
+            "envvar",
+            "variable",
+            "config",
+            "validation error",
+        ]) || lower.contains("\"path\""))
         || python::is_key_of_the_environment(reason)
 }
 

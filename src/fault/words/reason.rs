@@ -145,6 +145,8 @@ fn end(lines: &[&str], at: usize) -> usize {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let belongs = |line: &&&str| {
         indentation(line) > indentation(lines[at])
+            // `Invalid env:`, and an object in the lines below.
+            || ["{", "["].contains(&line.trim())
             || line.trim_start().starts_with(['-', '*', '•', ']', '}', ')'])
     };
     match rest.iter().take_while(belongs).count() {

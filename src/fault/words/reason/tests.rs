@@ -32,6 +32,12 @@ fn variables_that_are_missing_one_in_each_line() {
          \"LOG_LEVEL\"\n   at anonymous build/start/env.js:2\nbye",
         Some("Missing environment variable \"APP_KEY\", Missing environment variable \"LOG_LEVEL\""),
     );
+    service(
+        "x Invalid env:\n{\n  \"DATABASE_URL\": [\n    \"Invalid input: expected string, received undefined\"\n  ]\n}\nbye",
+        Some(
+            "x Invalid env: { \"DATABASE_URL\": [ \"Invalid input: expected string, received undefined\" ] }",
+        ),
+    );
 }
 
 #[test]
