@@ -112,7 +112,7 @@ pub fn remedy(reason: &str, of: Of) -> Option<String> {
     library(reason)
         .or_else(|| program(reason))
         .or_else(|| module(reason, of))
-        .or_else(|| python::module(reason))
+        .or_else(|| python::module(reason, of))
         .or_else(|| file::remedy(reason))
         .or_else(|| variable(reason, of))
 }

@@ -1,21 +1,28 @@
 //! The same for what Python says. Pure.
 
-use super::is_harmless;
+use super::{Of, is_harmless};
 use crate::fault::words::reason;
 
 /// Modules of setuptools, which Python and setuptools itself do not have any more.
 const OF_FORMER_SETUPTOOLS: [&str; 2] = ["pkg_resources", "distutils"];
 
 /// `ModuleNotFoundError: No module named 'psycopg2.extras'`
-pub fn module(reason: &str) -> Option<String> {
+pub fn module(reason: &str, of: Of) -> Option<String> {
     let rest = reason.split_once("No module named '")?.1;
     let name = rest.split('\'').next().filter(|name| is_harmless(name))?;
     let name = name.split('.').next().filter(|name| !name.is_empty())?;
-    let advice = match OF_FORMER_SETUPTOOLS.contains(&name) {
-        true => format!(
-            "{name} is a module of former versions of setuptools: add \"setuptools<81\" to the dependencies"
+    let advice = match (OF_FORMER_SETUPTOOLS.contains(&name), of) {
+        // node-gyp, or a package's own setup.py.
+        (true, Of::Command) => format!(
+            "what is built here needs {name} of a former version of setuptools: use a newer version of the package, or add \
+             packages = [\"python3-setuptools\"] to bootagent.toml"
         ),
-        false => format!(
+        (true, Of::Service) => {
+            format!(
+                "{name} is a module of former versions of setuptools: add \"setuptools<81\" to the dependencies"
+            )
+        }
+        (false, _) => format!(
             "{name} is not installed: if it is of a package, add that to the dependencies and not only to a group for \
              development; if the repository has it in a directory that is not the root, PYTHONPATH = \"DIRECTORY\" in \
              env.values of bootagent.toml names it"
