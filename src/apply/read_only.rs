@@ -7,28 +7,27 @@ pub fn complaint(line: &str) -> Option<String> {
     if SQLITE.iter().any(|words| line.contains(words)) {
         return Some(format!(
             "is the file of the SQLite database in the release? A release is read-only: put the file into a directory of its own \
-             and add persist = [\"DIRECTORY\"] to bootagent.toml, or elsewhere: {may}; for a first try, whose data is lost with each \
-             start, a copy of the release: {COPY}; then: bootagent update"
+             and add persist = [\"DIRECTORY\"] to bootagent.toml (writable = [\"DIRECTORY\"] if the repository has other files there: \
+             each release begins anew), or elsewhere: {may}; then: bootagent update"
         ));
     }
     let path = refused_path(line)?;
     Some(match directory(line, &path) {
         Some(directory) => format!(
-            "a release is read-only: to keep {directory} over releases, add persist = [\"{directory}\"] to \
-             bootagent.toml (persist hides what the repository has in it; if it has files there: {may}, also a copy of the \
-             release: {COPY}); then: bootagent update"
+            "a release is read-only: to keep {directory} over releases, add persist = [\"{directory}\"] to bootagent.toml; if the \
+             repository has files in it, which persist hides, writable = [\"{directory}\"] in its place: each release begins with \
+             those; then: bootagent update"
+        ),
+        None if is_plain(&path) => format!(
+            "a release is read-only: if the repository has {path}, or a build makes it (touch {path}), add writable = [\"{path}\"] to \
+             bootagent.toml, and each release begins with that file; else {may}, and to the directories of persist and writable; \
+             then: bootagent update"
         ),
         None => {
-            format!(
-                "a release is read-only: {may}, also a copy of the release: {COPY}; persist in bootagent.toml makes a directory of it writable"
-            )
+            format!("a release is read-only: {may}, and to what persist and writable in bootagent.toml name")
         }
     })
 }
-
-/// For a service that writes beside its own files, such as a list of them at each start. `cp` and `rm` at the beginning
-/// of the line would be done with the release.
-const COPY: &str = "start = \"sh -c 'rm -rf /tmp/app; cp -R . /tmp/app; cd /tmp/app; exec COMMAND'\", with its own start line as COMMAND";
 
 /// SQLite does not name the file.
 const SQLITE: [&str; 4] = [
@@ -93,11 +92,16 @@ fn directory(line: &str, path: &str) -> Option<String> {
     let is_pythons = line.contains("[Errno ") && !path.contains(['/', '.']);
     let made = line.contains("mkdir") || is_pythons;
     let directory = if made { Some(path) } else { path.rsplit_once('/').map(|(directory, _)| directory) }?;
+    is_plain(directory).then(|| directory.to_owned())
+}
+
+/// Whether `persist` and `writable` accept the path.
+fn is_plain(path: &str) -> bool {
     let is_part = |part: &str| {
         !matches!(part, "" | "." | "..")
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
-    (directory.len() < 200 && directory.split('/').all(is_part)).then(|| directory.to_owned())
+    path.len() < 200 && path.split('/').all(is_part)
 }
 
 #[cfg(test)]
@@ -128,12 +132,12 @@ mod tests {
 
     #[test]
     fn for_a_file_at_the_root_the_remedy_names_no_directory() {
-        let remedy = complaint("Error: EROFS: read-only file system, open '/opt/x/current/app.log'").unwrap();
+        let remedy = complaint("Error: EROFS: read-only file system, open '/opt/x/current/db.json'").unwrap();
         assert!(!remedy.contains("persist = [") && remedy.contains("HOME"), "{remedy}");
-        assert!(remedy.contains("cp -R . /tmp/app"), "{remedy}");
+        assert!(remedy.contains("writable = [\"db.json\"]"), "{remedy}");
         for odd in ["'lo gs/x'", "'../x/y'", "'a\"]\\nport = 1/x'", "'[TOKEN]/x'"] {
             let remedy = complaint(&format!("Error: EROFS: read-only file system, open {odd}"));
-            assert!(remedy.is_none_or(|remedy| !remedy.contains("persist = [")), "{odd}");
+            assert!(remedy.is_none_or(|remedy| !remedy.contains(" = [")), "{odd}");
         }
     }
 

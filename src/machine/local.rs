@@ -290,6 +290,7 @@ impl Observe for LocalHost {
             Action::ConfigureEngine(wanted) => engine::check(wanted).await,
             Action::PrepareImage(image) => images::check(image).await,
             Action::PruneImages(prune) => images::check_prune(prune).await,
+            Action::GiveToService(give) => releases::check_whole(&give.release, &give.record),
             Action::PublishSite(site) => {
                 let site = site.clone();
                 blocking(move || site::check(&site)).await

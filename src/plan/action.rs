@@ -22,6 +22,7 @@ use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
 use super::upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 use super::volume::{MountVolume, PrepareVolume};
+use super::writable::GiveToService;
 use crate::facts::{Branch, Commit, Seconds};
 use crate::secret::Sealed;
 
@@ -86,6 +87,7 @@ pub enum Action {
     ConfigureEngine(ConfigureEngine),
     /// Pulls or builds the image of a release.
     PrepareImage(PrepareImage),
+    GiveToService(GiveToService),
     /// Finds the pages of a static site in its release, and fails if they contain a value of the secret.
     PublishSite(PublishSite),
     /// Flushes the release to disk, and then writes the record, readable only by root, that it is complete.
@@ -194,6 +196,7 @@ impl Action {
                 | Action::RunCommand(_)
                 | Action::ConfigureEngine(_)
                 | Action::PrepareImage(_)
+                | Action::GiveToService(_)
                 | Action::PublishSite(_)
                 | Action::FinishRelease { .. }
         )
@@ -217,6 +220,7 @@ impl Action {
             Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],
             Action::PrepareImage(image) => vec![image.record.clone(), "/var/lib/docker".into()],
             Action::PruneImages(prune) => vec![prune.records.clone(), "/var/lib/docker".into()],
+            Action::GiveToService(give) => give.paths.clone(),
             Action::PublishSite(site) => vec![site.link.clone()],
             Action::FinishRelease { release, record, .. } | Action::DiscardUnfinished { release, record } => {
                 vec![release.clone(), record.clone()]

@@ -27,6 +27,7 @@ mod tool;
 mod upkeep;
 mod volume;
 mod watch;
+mod writable;
 
 use std::path::PathBuf;
 
@@ -64,6 +65,7 @@ pub use tool::{Evaluation, FileHash, InstallTool, Sha2};
 pub use upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
 pub use watch::{HealthWatch, SecretsWatch, Watch};
+pub use writable::GiveToService;
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

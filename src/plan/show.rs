@@ -173,6 +173,10 @@ pub fn headline(action: &Action) -> String {
         Action::PruneImages(prune) => {
             format!("remove all images {} but {}", prune.repository, prune.keep.len())
         }
+        Action::GiveToService(give) => {
+            let paths: Vec<String> = give.paths.iter().map(|path| path.display().to_string()).collect();
+            format!("make {} writable for {}", paths.join(" and "), give.to)
+        }
         Action::PublishSite(site) => {
             format!("serve {} of the release, by the link {}", site.roots.join(" or "), site.link.display())
         }

@@ -99,5 +99,11 @@ pub fn may_write(manifest: &Manifest, layout: &Layout) -> String {
         true => String::new(),
         false => format!("{} of its release (persistent), ", manifest.persist.join(", ")),
     };
-    format!("the service may write to {kept}{data} (its HOME) and /tmp; the rest of its release is read-only")
+    let changed = match manifest.writable.is_empty() {
+        true => String::new(),
+        false => format!("{} of its release (until the next one), ", manifest.writable.join(", ")),
+    };
+    format!(
+        "the service may write to {kept}{changed}{data} (its HOME) and /tmp; the rest of its release is read-only"
+    )
 }

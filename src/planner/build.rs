@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::finished::{record, uses};
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, cache, hooks, imds, packages, registries, value_files};
+use super::{Wanted, accounts, cache, hooks, imds, packages, registries, value_files, writable};
 use crate::error::Result;
 use crate::facts::{OwnManifest, Seconds};
 use crate::fault::Phase;
@@ -229,6 +229,7 @@ pub fn link(steps: &mut Steps, draft: &Draft) {
         steps.displace(&id, why, tree.join(persistent), layout.data().join(persistent)).after(&[&built]);
         steps.finished_by(&id);
     }
+    writable::give(steps, draft);
 }
 
 /// Adds the step that makes the release complete.

@@ -125,6 +125,10 @@ pub fn is_cached(draft: &Draft) -> bool {
 /// The entry of the release; `None` if the policy has no cache, or there is nothing to build.
 fn cached(draft: &Draft) -> Option<CachedRelease> {
     let Draft { wanted, recipe, layout, .. } = draft;
+    // A service can change these: an entry would bring its changes to other instances.
+    if !wanted.manifest.writable.is_empty() {
+        return None;
+    }
     let is_built = matches!(recipe.kind, Kind::Program | Kind::Site(_))
         && recipe.parts().any(|part| !part.work.is_empty());
     let cache = &wanted.selection.cache;

@@ -10,6 +10,7 @@ use super::fleet;
 use super::records::{instance, name, text};
 use super::steps::Steps;
 use super::volume::place;
+use super::writable;
 use crate::error::Result;
 use crate::facts::Environment;
 use crate::fault::Phase;
@@ -47,7 +48,11 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         variables_at: layout.env_file(EnvCopy::Migration, &SERVICE),
         files: rendering.others().iter().map(|(file, text)| seen(file, text, layout)).collect(),
         scratch: layout.migration(),
-        writable: [layout.data()].into_iter().chain(place::path(wanted.manifest, layout)).collect(),
+        writable: [layout.data()]
+            .into_iter()
+            .chain(place::path(wanted.manifest, layout))
+            .chain(writable::paths(&wanted.manifest.writable, recipe, release))
+            .collect(),
         may_use_imds: wanted.selection.service_may_use_imds,
         lock: fleet::migration_lock(wanted),
         record: Record { path: layout.migrated().join(name(release)), text: text(&done)? },

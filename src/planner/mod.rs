@@ -61,6 +61,7 @@ pub mod values;
 mod volume;
 mod wait_for;
 mod watch;
+mod writable;
 
 use std::path::Path;
 
@@ -115,6 +116,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     proxy::refuse(wanted.manifest, &recipe)?;
     recipe.needs.extend(proxy::need(wanted));
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
+    writable::refuse(wanted.source, wanted.manifest, &recipe)?;
     value_files::refuse(wanted, &recipe)?;
     let release = kept::release(wanted, &recipe, &layout);
     let ingredients = kept::ingredients(wanted, &recipe);

@@ -127,11 +127,11 @@ fn only_keeps_a_directory(path: &str) -> bool {
 
 /// The directories above a path, and the path itself: `a`, `a/b` and `a/b/c`. For look-ups, because comparing each of a
 /// large repository's paths with each persistent directory would be slow.
-fn itself_and_above(path: &str) -> impl Iterator<Item = &str> {
+pub fn itself_and_above(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(slash, _)| &path[..slash]).chain([path])
 }
 
 /// Whether a path is `outer` or below it.
-fn is_within(path: &str, outer: &str) -> bool {
+pub fn is_within(path: &str, outer: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod bundles;
 pub mod files;
+pub mod give;
 pub mod inside;
 pub mod new_file;
 pub mod owned;

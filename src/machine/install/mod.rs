@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod cache;
 pub mod diagnose;
 pub mod evaluate;
+pub mod given;
 pub mod kept;
 pub mod packages;
 pub mod releases;

@@ -7,7 +7,7 @@ use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, room};
 use crate::machine::fleet;
 use crate::machine::install::{
-    aside, bundle, cache, evaluate, packages, releases, runtimes, site, tools, work,
+    aside, bundle, cache, evaluate, given, packages, releases, runtimes, site, tools, work,
 };
 use crate::machine::jail::imds_rules;
 use crate::machine::process::{units, users};
@@ -81,6 +81,10 @@ impl LocalHost {
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
             Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,
             Action::PruneImages(prune) => images::remove(prune).await?,
+            Action::GiveToService(give) => {
+                let give = give.clone();
+                blocking(move || given::to_service(&give)).await?;
+            }
             Action::PublishSite(site) => {
                 let site = site.clone();
                 blocking(move || site::publish(&site)).await?;

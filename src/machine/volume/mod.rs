@@ -4,7 +4,6 @@
 mod content;
 mod device;
 mod ebs;
-mod give;
 mod mount;
 mod prepare;
 

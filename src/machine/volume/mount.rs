@@ -10,8 +10,8 @@ use nix::unistd::{User, fchown};
 use tokio::time::{Instant, sleep};
 
 use super::device;
-use super::give::give;
 use crate::error::{Code, Coded, Error, Result};
+use crate::machine::disk::give::give;
 use crate::machine::disk::path_at::Place;
 use crate::machine::process::program::{self, how_it_ended};
 use crate::machine::process::units;

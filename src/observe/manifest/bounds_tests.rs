@@ -72,6 +72,7 @@ fn every_list_and_table_has_a_documented_limit() {
         ("migrate", 50, &|count| commands("migrate", count)),
         ("packages", 200, &|count| format!("packages = {}", list(names("p", count)))),
         ("persist", 100, &|count| format!("persist = {}", list(names("d/", count)))),
+        ("writable", 100, &|count| format!("writable = {}", list(names("d/", count)))),
         ("health.status", 100, &|count| format!("health.status = [{}]", statuses(count))),
         ("env.required", 1000, &|count| format!("env.required = {}", list(names("A", count)))),
         ("env.allow", 100, &|count| format!("env.allow = {}", list(names("PERL", count)))),

@@ -11,7 +11,7 @@ use super::timers::{self, Timers};
 use super::volume::VolumeLayer;
 use super::{
     BuildFirst, EnvWish, Health, Manifest, SupervisorName, build_first, compose, limits, sources,
-    value_files, values, wait_for,
+    value_files, values, wait_for, writable,
 };
 use crate::facts::{Strength, ValueFile};
 use crate::observe::secrets::Refusal;
@@ -43,6 +43,7 @@ const KEYS: &[&str] = &[
     "timers",
     "volume",
     "wait_for",
+    "writable",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "compose", "file", "files", "from", "required", "values"];
@@ -75,6 +76,7 @@ pub(super) struct Layer {
     persist: Option<Vec<String>>,
     env: EnvLayer,
     volume: Option<VolumeLayer>,
+    writable: Option<Placed<Vec<String>>>,
 }
 
 #[derive(Clone, Default)]
@@ -131,6 +133,7 @@ impl Layer {
                 "packages" => layer.packages = Some(values::packages(&item)?),
                 "persist" => layer.persist = Some(values::directories(&item)?),
                 "volume" => layer.volume = Some(VolumeLayer::read(&item, KEYS)?),
+                "writable" => layer.writable = Some(item.placed(values::directories(&item)?)),
                 "env" => layer.env = EnvLayer::read(&item.table()?)?,
                 "environments" if section.is_root() => {}
                 _ => match runtimes.iter().find(|table| table.name == key) {
@@ -173,6 +176,7 @@ impl Layer {
             persist: over.persist.or(self.persist),
             env: self.env.under(over.env),
             volume: VolumeLayer::merged(self.volume, over.volume),
+            writable: over.writable.or(self.writable),
         }
     }
 
@@ -185,6 +189,7 @@ impl Layer {
         let mut low_ports: Vec<values::LowPort> = low_port.into_iter().collect();
         let others = [("port", port), ("rehearsal.port", rehearsal.map(|port| port.value))];
         timers::refuse_names_of(self.timers.as_ref(), self.processes.as_ref())?;
+        let persist = self.persist.as_deref().unwrap_or_default();
         Ok(Manifest {
             runtime: self.runtime,
             build_first: build_first::finish(
@@ -212,9 +217,13 @@ impl Layer {
             candidate_port: self.rehearsal.map(|rehearsal| beside(&rehearsal, port)).transpose()?,
             health: self.health.finish(default.health, port)?,
             secret: self.secret.unwrap_or(default.secret),
-            env: self.env.finish(default.env, self.persist.as_deref().unwrap_or_default())?,
-            persist: self.persist.unwrap_or(default.persist),
+            writable: writable::finish(self.writable.as_ref(), persist)?,
+            env: self.env.finish(
+                default.env,
+                persist.iter().chain(self.writable.iter().flat_map(|paths| &paths.value)),
+            )?,
             volume: VolumeLayer::finish(self.volume)?,
+            persist: self.persist.unwrap_or(default.persist),
         })
     }
 }
@@ -351,7 +360,7 @@ impl EnvLayer {
         }
     }
 
-    fn finish(self, default: EnvWish, persist: &[String]) -> Read<EnvWish> {
+    fn finish<'a>(self, default: EnvWish, elsewhere: impl Iterator<Item = &'a String>) -> Read<EnvWish> {
         let allow = self.allow.clone().unwrap_or(default.allow);
         for (at, place, name, refusal) in self.refused() {
             if !refusal.allowable || !allow.contains(name) {
@@ -364,7 +373,7 @@ impl EnvLayer {
             file: self.file.unwrap_or(default.file),
             from: from.collect(),
             compose: self.compose.into_iter().map(|(name, text)| (name, text.value.text)).collect(),
-            files: value_files::finish(self.files, persist)?,
+            files: value_files::finish(self.files, elsewhere)?,
             required: self.required.unwrap_or(default.required),
             values: self.values.into_iter().map(|(name, value)| (name, value.value.text)).collect(),
             allow,

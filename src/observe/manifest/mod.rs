@@ -18,6 +18,7 @@ mod value_files;
 mod values;
 mod volume;
 mod wait_for;
+mod writable;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,6 +85,8 @@ pub struct Manifest {
     pub secret: bool,
     /// Directories that are kept across releases, relative to the release.
     pub persist: Vec<String>,
+    /// Directories and files of the release that the service may change, relative to the release.
+    pub writable: Vec<String>,
     pub env: EnvWish,
     /// A disk of its own for the service's data.
     pub volume: Option<VolumeWish>,
@@ -178,6 +181,7 @@ impl Default for Manifest {
             health: Health::default(),
             secret: true,
             persist: Vec::new(),
+            writable: Vec::new(),
             env: EnvWish::default(),
             volume: None,
         }

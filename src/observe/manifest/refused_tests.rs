@@ -197,6 +197,7 @@ fn every_key_of_the_lists_is_known() {
         "secret",
         "start",
         "supervisor",
+        "writable",
     ] {
         assert!(!error(&format!("{key} = 1979-05-27")).contains("unknown key"), "{key}");
     }

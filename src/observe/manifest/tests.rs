@@ -36,6 +36,7 @@ port = 3000
 rehearsal.port = 13000
 secret = false
 persist = ["uploads/", "data/files"]
+writable = ["public/js/", "db.json"]
 
 [health]
 check = "http"
@@ -91,6 +92,7 @@ fn complete() -> Manifest {
         },
         secret: false,
         persist: vec!["uploads".into(), "data/files".into()],
+        writable: vec!["public/js".into(), "db.json".into()],
         env: EnvWish {
             file: false,
             required: vec!["DATABASE_URL".into()],

@@ -46,9 +46,13 @@ fn format(item: &Item<'_>) -> Read<FileFormat> {
         .ok_or_else(|| item.fault(format!("is {}; expected {known}", shown(name))))
 }
 
-/// The checks that need the values of all layers. A file in a persistent directory would be written outside of the release.
-pub(super) fn finish(files: BTreeMap<String, Placed<ValueFile>>, persist: &[String]) -> Read<Vec<ValueFile>> {
-    let mut taken = persist.iter().map(|directory| format!("{directory}/")).collect();
+/// The checks that need the values of all layers. `elsewhere`: paths that a link replaces, or that the service may change: a file
+/// in a persistent directory would be written outside of the release.
+pub(super) fn finish<'a>(
+    files: BTreeMap<String, Placed<ValueFile>>,
+    elsewhere: impl Iterator<Item = &'a String>,
+) -> Read<Vec<ValueFile>> {
+    let mut taken = elsewhere.map(|directory| format!("{directory}/")).collect();
     for (path, file) in &files {
         if let Some(other) = related(path, &taken) {
             let what =

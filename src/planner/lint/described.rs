@@ -138,17 +138,21 @@ fn writable(subject: &Subject) -> Setting {
     let all: Vec<String> = own
         .into_iter()
         .chain(manifest.persist.iter().cloned())
+        .chain(manifest.writable.iter().cloned())
         .chain(subject.recipe.writes.clone())
         .collect();
-    let origin = match (manifest.persist.is_empty(), subject.recipe.writes.is_empty()) {
-        (true, true) => "everything else is read-only",
-        (false, true) => "persist in bootagent.toml; everything else is read-only",
-        (true, false) => "what its framework writes; everything else is read-only",
-        (false, false) => {
-            "persist in bootagent.toml, and what its framework writes; everything else is read-only"
-        }
+    let origins = [
+        ("persist in bootagent.toml", manifest.persist.is_empty()),
+        ("writable in bootagent.toml", manifest.writable.is_empty()),
+        ("what its framework writes", subject.recipe.writes.is_empty()),
+    ];
+    let named: Vec<&str> =
+        origins.into_iter().filter(|(_, is_empty)| !is_empty).map(|(origin, _)| origin).collect();
+    let origin = match named.is_empty() {
+        true => "everything else is read-only".to_owned(),
+        false => format!("{}; everything else is read-only", named.join(", and ")),
     };
-    line("may write", &all.join(", "), origin)
+    line("may write", &all.join(", "), &origin)
 }
 
 /// Where the program in a container may write.

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::runtime::{self, Recipe, RecipeInputs};
 use super::unmet::Unmet;
-use super::{candidate, directory, persist, proxy, supervisor};
+use super::{candidate, directory, persist, proxy, supervisor, writable};
 use crate::error::{Code, Error};
 use crate::facts::{Environment, Facts, Installed, Places, Service, Source, Uncommitted};
 use crate::observe::manifest::{self as manifests, Manifest};
@@ -142,6 +142,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Recipe, Unmet> {
         starts: runtime::Starts::of(supervisor::starts(source, manifest)),
     })?;
     persist::refuse(source, manifest, &recipe)?;
+    writable::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest, &recipe).refuse)(source, manifest, &recipe)?;
     proxy::refuse(manifest, &recipe)?;
     candidate::refuse(manifest.candidate_port, manifest.port, &recipe.start)?;

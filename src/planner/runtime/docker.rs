@@ -140,9 +140,11 @@ pub(super) fn refuse(manifest: &Manifest, instead_of_persist: &str) -> Result<()
         let cause = format!("migrate has commands, which run in the release, and {in_the_image}");
         return Err(invalid(cause, "run them in the image's entry point, before the service starts"));
     }
-    if !manifest.persist.is_empty() {
-        let cause = "persist names directories of the release, which the container does not see";
-        return Err(invalid(cause, instead_of_persist));
+    for (key, paths) in [("persist", &manifest.persist), ("writable", &manifest.writable)] {
+        if !paths.is_empty() {
+            let cause = format!("{key} names paths of the release, which the container does not see");
+            return Err(invalid(cause, instead_of_persist));
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::plan::{Limits, Seconds};
 use crate::planner::limits;
 use crate::planner::runtime::Recipe;
 use crate::planner::volume::place;
+use crate::planner::writable;
 
 /// The main program of a unit.
 #[derive(Default)]
@@ -60,6 +61,8 @@ struct Role<'a> {
     opens_low_port: bool,
     /// Where the service's volume is mounted.
     volume: Option<PathBuf>,
+    /// Paths of the release that it may change.
+    writable: Vec<PathBuf>,
     limits: Limits,
     /// Whether other units of the same user run: what one of them leaves is another one's.
     shares_user: bool,
@@ -79,6 +82,7 @@ pub fn unit(app: &App, main: &Main, more: String) -> String {
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
         opens_low_port: app.port().is_some_and(|port| port < 1024),
         volume: place::path(wanted.manifest, layout),
+        writable: writable::paths(&wanted.manifest.writable, recipe, &layout.current()),
         limits: limits::of_service(wanted),
         shares_user: !(wanted.manifest.processes.is_empty() && wanted.manifest.timers.is_empty()),
     };
@@ -120,6 +124,7 @@ pub fn beside(app: &App, beside: &Beside) -> String {
         },
         opens_low_port: false,
         volume: place::path(wanted.manifest, layout),
+        writable: writable::paths(&wanted.manifest.writable, recipe, &layout.current()),
         limits: limits::of(wanted, beside.limits),
         shares_user: true,
     };
@@ -158,6 +163,8 @@ pub struct Candidate<'a> {
     pub port: u16,
     /// Where the service's volume is mounted.
     pub volume: Option<PathBuf>,
+    /// `writable` of the manifest.
+    pub writable: &'a [String],
     /// The files of `env.files`.
     pub made: &'a [EnvFile],
     /// Those of the service: what it would not survive must not pass its check.
@@ -173,7 +180,7 @@ pub fn candidate(
     candidate: Candidate,
     layout: &Layout,
 ) -> String {
-    let Candidate { most, port, volume, made, limits: own } = candidate;
+    let Candidate { most, port, volume, writable, made, limits: own } = candidate;
     let start = &recipe.start;
     let (argv, tree) = (start.argv.clone(), recipe.tree(release));
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
@@ -189,6 +196,7 @@ pub fn candidate(
         lasts: format!("RuntimeMaxSec={}\n", most.0),
         opens_low_port: port < 1024,
         volume,
+        writable: writable::paths(writable, recipe, release),
         limits: own,
         shares_user: false,
     };
@@ -255,7 +263,7 @@ ReadWritePaths={data}{writes}
             .iter()
             .map(|path| format!("RequiresMountsFor={}\n", path.display()))
             .collect::<String>(),
-        writes = role.volume.iter().map(|path| format!(" {}", path.display())).collect::<String>(),
+        writes = writes(role),
         env = match role.main.needs_no_variables {
             true => String::new(),
             false => format!("EnvironmentFile={}\n", role.environment.display()),
@@ -290,6 +298,12 @@ ReadWritePaths={data}{writes}
         let _ = writeln!(unit, "ExecStartPre={}", layout::IMDS_PROOF);
     }
     unit
+}
+
+/// Further words of `ReadWritePaths=`. A path of the release that is missing does not keep the service from starting.
+fn writes(role: &Role) -> String {
+    let volume = role.volume.iter().map(|path| format!(" {}", path.display()));
+    volume.chain(role.writable.iter().map(|path| format!(" -{}", path.display()))).collect()
 }
 
 /// Links what the build left in its `~/.cache`, such as a browser, into the service's, and leaves there what is the

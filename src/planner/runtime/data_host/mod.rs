@@ -79,6 +79,7 @@ fn refuse(server: &Server, manifest: &Manifest) -> Result<()> {
         ("rehearsal", manifest.candidate_port.is_some()),
         ("timers", !manifest.timers.is_empty()),
         ("env.files", !manifest.env.files.is_empty()),
+        ("writable", !manifest.writable.is_empty()),
         ("health.path", manifest.health.path.is_some()),
     ];
     let set: Vec<&str> = keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect();

@@ -11,7 +11,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{Gid, Uid, fchown, fchownat};
 
-use crate::machine::disk::path_at::kind;
+use super::path_at::kind;
 
 /// Each level of the recursion holds open descriptors and stack.
 const DEEPEST: usize = 64;
