@@ -15,8 +15,9 @@ const MOST_LINES: usize = 21;
 const MOST_BYTES: usize = 4 << 10;
 /// Lines kept from the reason on, if it is far from the end; as many are kept at the end.
 const LINES_OF_REASON: usize = 10;
-/// The codes of errors about a service that exited, the reason of which is in its own output.
-const EXITED: [Code; 3] = [Code::ServiceExited, Code::HealthFlapping, Code::HealthForeign];
+/// The codes of errors about a service that exited, the reason of which is in its own output. One that tells systemd when it is
+/// ready may exit before, so that its unit fails.
+const EXITED: [Code; 4] = [Code::ServiceExited, Code::HealthFlapping, Code::HealthForeign, Code::UnitFailed];
 
 /// The error to show. Without a redaction the secret values are unknown: then no foreign text is shown.
 pub fn for_display(error: Error, redaction: Option<&Redaction>) -> Error {
@@ -121,6 +122,18 @@ mod tests {
         let redaction = Redaction::new([("TOKEN", &token)]);
         let causes = for_display(ended_saying(text), Some(&redaction)).report().causes.join(": ");
         assert_eq!(causes, cause, "{text}");
+    }
+
+    #[test]
+    fn a_unit_that_fails_before_its_service_is_ready_has_the_service_s_cause() {
+        let said = "Traceback (most recent call last):\n  File \"x.py\", line 5, in <module>\n    import a\n\
+            ModuleNotFoundError: No module named 'a'";
+        let error = Error::new(Code::UnitFailed, "starting", "systemd says: Failed to start")
+            .saying(lines(said.lines()));
+        let shown = for_display(error, Some(&Redaction::default())).report();
+        let causes = shown.causes.join(": ");
+        assert_eq!(causes, "systemd says: Failed to start: ModuleNotFoundError: No module named 'a'");
+        assert!(shown.remedy.starts_with("a is not installed"), "{}", shown.remedy);
     }
 
     #[test]

@@ -7,7 +7,8 @@ pub fn complaint(line: &str) -> Option<String> {
     if SQLITE.iter().any(|words| line.contains(words)) {
         return Some(format!(
             "is the file of the SQLite database in the release? A release is read-only: put the file into a directory of its own \
-             and add persist = [\"DIRECTORY\"] to bootagent.toml, or elsewhere: {may}; then: bootagent update"
+             and add persist = [\"DIRECTORY\"] to bootagent.toml (writable = [\"DIRECTORY\"] if the repository has other files there: \
+             each release begins anew), or elsewhere: {may}; then: bootagent update"
         ));
     }
     let path = refused_path(line)?;
@@ -18,8 +19,9 @@ pub fn complaint(line: &str) -> Option<String> {
              those; then: bootagent update"
         ),
         None if is_plain(&path) => format!(
-            "a release is read-only: if the repository has {path}, add writable = [\"{path}\"] to bootagent.toml, and each release \
-             begins with that file; else {may}, and to the directories of persist and writable; then: bootagent update"
+            "a release is read-only: if the repository has {path}, or a build makes it (touch {path}), add writable = [\"{path}\"] to \
+             bootagent.toml, and each release begins with that file; else {may}, and to the directories of persist and writable; \
+             then: bootagent update"
         ),
         None => {
             format!("a release is read-only: {may}, and to what persist and writable in bootagent.toml name")

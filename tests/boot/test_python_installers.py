@@ -16,8 +16,12 @@ DEVELOPMENT = '[[package]]\nname = "not-for-production"\nversion = "9.9"\ngroups
 
 
 def poetry_lock(index, **hashes: str) -> str:
-    """Two packages with the checksums of the lab's index, and one for development alone, which no index has."""
-    packages = dict(line.split("==") for line in GOOD["requirements.txt"].splitlines())
+    """Packages with the checksums of the lab's index, one of which asks for an extra of another that has a newer version, and one
+    for development alone, which no index has."""
+    index.publish_wheel("asks", "1.0", requires=["asked[extra]>=1"])
+    for version in ("1.0", "2.0"):
+        index.publish_wheel("asked", version)
+    packages = dict(line.split("==") for line in GOOD["requirements.txt"].splitlines()) | {"asks": "1.0", "asked": "1.0"}
     text = DEVELOPMENT
     for name, version in packages.items():
         files = [{"file": "x", "hash": hashes.get(name, f"sha256:{each}")} for each in index.checksums(f"{name}=={version}")]
@@ -53,6 +57,9 @@ class Installer:
         assert any("uv/" in entry["user_agent"] for entry in shared.pypi.log) == self.with_uv
         compiled = machine.run(["sh", "-c", f"ls /opt/{SERVICE}/current/__pycache__/app.*.pyc"])
         assert compiled.code == 0, "the service may not write its bytecode itself"
+        # As in each new environment of a Python before 3.12, if the machine has what `python3 -m venv` takes it from.
+        old = machine.run([f"/opt/{SERVICE}/current/.venv/bin/python", "-c", "import pkg_resources"])
+        assert (old.code == 0) != self.with_uv, old.stderr
 
     def test_its_script_does_nothing_where_it_is_imported(self, shared, machine):  # noqa: F811
         """multiprocessing imports it in the processes that compile bytecode, from Python 3.12 on."""

@@ -24,6 +24,9 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("lber.h: No such file", "lber.h", "libldap-dev"),
     ("zlib.h: No such file", "zlib.h", "zlib1g-dev"),
     ("jpeglib.h: No such file", "jpeglib.h", "libjpeg-dev"),
+    // Of Pillow.
+    ("could not be found for jpeg", "the headers of libjpeg", "libjpeg-dev"),
+    ("could not be found for zlib", "the headers of zlib", "zlib1g-dev"),
     ("can't find Rust compiler", "a Rust compiler", "cargo"),
     ("Cargo, the Rust package manager, is not installed", "a Rust compiler", "cargo"),
     ("gcc' failed: No such file or directory", "a C compiler", "gcc"),

@@ -2,6 +2,9 @@
 //!
 //! OS packages have Debian's names. A name of foreign text gets into a remedy only if it consists of harmless characters.
 
+mod file;
+mod python;
+
 use super::reason;
 
 /// Who lacks it: a command of the installation, or the service.
@@ -109,6 +112,8 @@ pub fn remedy(reason: &str, of: Of) -> Option<String> {
     library(reason)
         .or_else(|| program(reason))
         .or_else(|| module(reason, of))
+        .or_else(|| python::module(reason, of))
+        .or_else(|| file::remedy(reason))
         .or_else(|| variable(reason, of))
 }
 
@@ -236,6 +241,7 @@ fn variable(reason: &str, of: Of) -> Option<String> {
         return is_of_a_build.then(|| OF_A_BUILD.to_owned());
     }
     let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+    let first = names[0];
     let names = names[..names.len().min(MOST)].join(", ");
     Some(match of {
         Of::Service => format!(
@@ -243,7 +249,8 @@ fn variable(reason: &str, of: Of) -> Option<String> {
         ),
         Of::Command => format!(
             "builds do not get the secret: if public, add {names}{more} to env.values in bootagent.toml; if secret, let the \
-             service read it when it starts; then: bootagent update"
+             service read it when it starts, or give the build a value that it does not use (build = \"{first}=unused COMMAND\"); \
+             then: bootagent update"
         ),
     })
 }
@@ -262,8 +269,20 @@ fn is_about_variables(reason: &str) -> bool {
         "unset",
         "not provided",
         "not been set",
+        "set the ",
+        "must not be empty",
     ]) && !lower.starts_with("referenceerror")
-        && (says(&["environment", "env ", "env.", "variable", "config"]) || lower.contains("\"path\""))
+        && (says(&[
+            "environment",
+            "env ",
+            "env.",
+            "env:",
+            "envvar",
+            "variable",
+            "config",
+            "validation error",
+        ]) || lower.contains("\"path\""))
+        || python::is_key_of_the_environment(reason)
 }
 
 /// Whether a name of foreign text can stand in a remedy: the name of a program, library or module.
@@ -346,6 +365,15 @@ mod tests {
             Of::Command,
             "builds do not get the secret",
         );
+        for reason in [
+            "KeyError: 'SECRET_KEY'",
+            "django.core.exceptions.ImproperlyConfigured: Set the SECRET_KEY environment variable",
+            "django.core.exceptions.ImproperlyConfigured: The SECRET_KEY setting must not be empty.",
+            "decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar or define a default value.",
+            "x.ValidationError: 1 validation error for Settings: SECRET_KEY (Field required)",
+        ] {
+            has(reason, Of::Service, "add SECRET_KEY to the service's secret");
+        }
         has("Missing environment variables:\nA_B: text\nC_D", Of::Service, "add A_B, C_D to");
         let nameless = "Error: No connection string. Perhaps an environment variable has not been set?";
         has(nameless, Of::Command, "builds do not get the secret");
@@ -356,6 +384,7 @@ mod tests {
     fn other_reasons_have_none() {
         for reason in [
             "Error: connect ECONNREFUSED 127.0.0.1:5432",
+            "KeyError: 'id'",
             "ReferenceError: API_KEY is not defined",
             "sh: 1: evil\u{202e}; rm: not found",
             "Error: Cannot find module '$(id)'",

@@ -52,7 +52,15 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
         let unfit = lines.iter().find(|line| line.says("require a different python version"));
         cause = unfit.into_iter().fold(cause, |cause, unfit| cause.and(" (").and(unfit.trimmed()).and(")"));
     }
-    Some(Complaint::new(fault, cause))
+    let mut complaint = Complaint::new(fault, cause);
+    if fault == Fault::LockfileStale {
+        complaint.remedy = Some(
+            "let the list have each package that is needed, in one version, and with a hash if one has (uv pip compile \
+             --generate-hashes and pip-compile --generate-hashes write it), and commit it; then: bootagent update"
+                .to_owned(),
+        );
+    }
+    Some(complaint)
 }
 
 /// Of a command that failed below pip, such as git: pip's own last line says only that a subprocess failed.

@@ -3,6 +3,7 @@
 
 mod form;
 mod line;
+mod python;
 pub mod structured;
 mod variables;
 
@@ -10,6 +11,7 @@ use crate::secret::ForeignText;
 use form::opens_a_list;
 use line::{Rank, is_stack_frame, rank};
 pub use line::{is_of_a_shell, own};
+use python::Fields;
 pub use variables::variables;
 
 /// A reason in an output: its first line, and the one after its last line.
@@ -26,7 +28,7 @@ const UNANNOUNCED: usize = 6;
 
 /// The reason in the output of a command, in which other lines are at most less helpful: the most specific line.
 pub fn of_command(lines: &[&str]) -> Option<Reason> {
-    let ranks: Vec<Rank> = lines.iter().map(|line| rank(line)).collect();
+    let ranks = ranks(lines);
     let best = ranks.iter().copied().max().filter(|best| *best > Rank::Noise)?;
     let is_best = |rank: &Rank| *rank == best;
     // Of compilers' errors and missing programs the first one counts: the others follow from it. An error that wraps
@@ -41,10 +43,10 @@ pub fn of_command(lines: &[&str]) -> Option<Reason> {
 /// The reason in the output of a service: the last line that names an error. Never another line, because all users can
 /// read causes, and a service logs personal data.
 pub fn of_service(lines: &[&str]) -> Option<Reason> {
-    let ranks: Vec<Rank> = lines.iter().map(|line| rank(line)).collect();
+    let ranks = ranks(lines);
     let last = |least: Rank| ranks.iter().rposition(|rank| *rank >= least);
     let at = last(Rank::NamesAnError).or_else(|| last(Rank::WrapsAnError))?;
-    let reason = Reason { begin: at, end: end(lines, at) };
+    let reason = Reason { begin: first_of_its_kind(lines, at), end: end(lines, at) };
     // `Error: Invalid environment variables`, after a list of them.
     let named_before = ranks[..at].iter().enumerate().rev().take(LONGEST).find_map(|(before, rank)| {
         let reason = Reason { begin: before, end: end(lines, before) };
@@ -57,6 +59,21 @@ pub fn of_service(lines: &[&str]) -> Option<Reason> {
     }
 }
 
+/// The first of the lines, one after the other, that each name a variable that is missing.
+fn first_of_its_kind(lines: &[&str], at: usize) -> usize {
+    let names_one = |line: &&&str| variables::is_about_missing_variables(own(line));
+    match lines.get(at..=at).is_some_and(|line| line.iter().all(|line| names_one(&line))) {
+        true => at - lines[..at].iter().rev().take(LONGEST).take_while(names_one).count(),
+        false => at,
+    }
+}
+
+fn ranks(lines: &[&str]) -> Vec<Rank> {
+    let mut ranks: Vec<Rank> = lines.iter().map(|line| rank(line)).collect();
+    python::rank_exceptions(lines, &mut ranks);
+    ranks
+}
+
 /// The line without what a package manager puts in front of the output of a script.
 pub fn own_of(line: &ForeignText) -> ForeignText {
     let line = ForeignText::derived(std::slice::from_ref(line), |line| Some(own(line.first()?).to_owned()));
@@ -66,6 +83,9 @@ pub fn own_of(line: &ForeignText) -> ForeignText {
 /// The reason as one line. If that would be too long to be shown whole: its beginning, and the variables in it.
 pub fn text(lines: &[&str], reason: Reason) -> String {
     const SHOWN: usize = 260;
+    if let Some(fields) = Fields::read(&lines[reason.begin..reason.end]) {
+        return fields.text();
+    }
     let Some(first) = lines.get(reason.begin).map(|line| own(line)) else { return String::new() };
     let rest: Vec<&str> = lines[reason.begin + 1..reason.end].iter().map(|line| own(line)).collect();
     let is_item = |line: &&str| line.starts_with(['-', '*', '•']);
@@ -74,6 +94,8 @@ pub fn text(lines: &[&str], reason: Reason) -> String {
     let rest = rest.iter().map(bare).collect::<Vec<_>>().join(between);
     let text = match rest.is_empty() {
         true => format!("{first}{}", place(lines, reason.begin)),
+        // The first one is an item, too.
+        false if between == ", " && is_item(&first) => format!("{}, {rest}", bare(&first)),
         false => format!("{first} {rest}"),
     };
     let names = variables(&text);
@@ -85,6 +107,9 @@ pub fn text(lines: &[&str], reason: Reason) -> String {
 
 /// All of the reason, with line ends.
 pub fn whole(lines: &[&str], reason: Reason) -> String {
+    if let Some(fields) = Fields::read(&lines[reason.begin..reason.end]) {
+        return fields.text();
+    }
     lines[reason.begin..reason.end].iter().map(|line| own(line)).collect::<Vec<_>>().join("\n")
 }
 
@@ -99,6 +124,9 @@ fn place(lines: &[&str], at: usize) -> String {
 
 /// The index after the last line of the message that begins at `at`.
 fn end(lines: &[&str], at: usize) -> usize {
+    if let Some(fields) = Fields::read(&lines[at..]) {
+        return at + fields.lines;
+    }
     let rest: Vec<&str> = lines[at + 1..].iter().take(LONGEST).copied().collect();
     let ends = |line: &&str| {
         is_stack_frame(line) || own(line).starts_with("Require stack:") || own(line).starts_with("-->")
@@ -117,6 +145,8 @@ fn end(lines: &[&str], at: usize) -> usize {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let belongs = |line: &&&str| {
         indentation(line) > indentation(lines[at])
+            // `Invalid env:`, and an object in the lines below.
+            || ["{", "["].contains(&line.trim())
             || line.trim_start().starts_with(['-', '*', '•', ']', '}', ')'])
     };
     match rest.iter().take_while(belongs).count() {

@@ -65,15 +65,21 @@ fn origin(subject: &Subject) -> String {
     if procfile.lines().any(is_same) {
         return "Procfile".to_owned();
     }
-    let words: Vec<&str> = line.split_whitespace().collect();
+    // Also behind the variables that the line sets.
+    let words: Vec<&str> =
+        line.split_whitespace().skip_while(|word| word.contains('=') && !word.starts_with('-')).collect();
     let module =
         |word: &&str| word.contains(':') && !word.contains(['/', '=', '$']) && !word.starts_with(['-', ':']);
     match words.as_slice() {
+        ["python", "-m", package] => format!("{package}/__main__.py: the only package that Python can run"),
         ["python", path] => format!("{path}: a usual name"),
+        ["streamlit", "run", path, ..] => format!("{path}: an application of Streamlit"),
         [program, rest @ ..] if SERVERS.contains(program) => {
             let module = rest.iter().copied().find(|word| module(word)).unwrap_or_default();
             let module = module.trim_matches('\'').split(':').next().unwrap_or_default();
-            match subject.tree.source.has("manage.py") {
+            let is_django = module.ends_with(".wsgi") || module.ends_with(".asgi");
+            match is_django && ["manage.py", "src/manage.py"].iter().any(|path| subject.tree.source.has(path))
+            {
                 true => format!("manage.py: the application of Django in module {module}"),
                 false => format!("the application object in module {module}"),
             }

@@ -49,6 +49,7 @@ const CODES: &[(&str, &str)] = &[
     ("of the Procfile only one process", "process-not-started"),
     ("is not run, because the service is started without npm", "script-not-run"),
     ("nothing builds", "not-built"),
+    ("a SQLite database in the release", "read-only"),
     ("listens before its workers are ready", "no-health-path"),
 ];
 

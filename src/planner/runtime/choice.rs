@@ -1,11 +1,10 @@
 //! Which runtime a commit is for: the manifest's word, else the strongest claim.
 
+use super::below;
 use super::container::DOCKERFILE;
 use super::foreign;
-use super::procfile::in_toml;
 use super::recipe::{Claim, Recipe, RecipeInputs, Runtime, Starts};
 use crate::error::{Code, Error, Result};
-use crate::facts::Source;
 use crate::observe::Selection;
 use crate::planner::unmet::Unmet;
 use crate::secret::excerpt;
@@ -43,17 +42,19 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
         [(runtime, _)] => Ok(*runtime),
         [] => {
             let files: Vec<&str> = all.iter().flat_map(|runtime| runtime.evidence.first()).copied().collect();
-            let below = below_the_root(inputs.source, &files);
+            // Of Python's projects many have only these.
+            let described: Vec<&str> = files.iter().copied().chain(["pyproject.toml", "manage.py"]).collect();
+            let below = below::files_below(inputs.source, &described);
             let files = files.join(" or ");
             let cause = format!("there is no {files}, and no bootagent.toml that names a runtime");
-            let Some(first) = below.first() else {
+            let Some(remedy) = below::remedy(inputs.source, &below) else {
                 return Err(match foreign::shown(inputs.source) {
                     Some((shown, remedy)) => unknown(format!("{cause}; {shown}")).remedy(remedy),
                     None => unknown(cause),
                 });
             };
             let cause = format!("{cause}; below the root is {}", excerpt(&below.join(", ")));
-            Err(unknown(cause).remedy(remedy_below(&inputs.source.in_repository(first))))
+            Err(unknown(cause).remedy(format!("write {remedy}")))
         }
         [(first, _), ..] => {
             let each =
@@ -68,25 +69,6 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
             Err(unknown(each.collect::<Vec<_>>().join(", and ")).remedy(remedy))
         }
     }
-}
-
-/// Such files in directories, those nearest to the root first: the service is often in `server/`.
-fn below_the_root<'a>(source: &'a Source, files: &[&str]) -> Vec<&'a str> {
-    const NAMED: usize = 3;
-    let is_one = |path: &&str| {
-        path.rsplit_once('/')
-            .is_some_and(|(directory, name)| files.contains(&name) && !directory.contains("node_modules"))
-    };
-    let mut found: Vec<&str> =
-        source.entries.iter().map(|entry| entry.path.as_str()).filter(is_one).collect();
-    found.sort_by_key(|path| (path.matches('/').count(), *path));
-    found.truncate(NAMED);
-    found
-}
-
-fn remedy_below(path: &str) -> String {
-    let directory = path.rsplit_once('/').map_or(path, |(directory, _)| directory);
-    format!("write directory = {} into bootagent.toml at the root", in_toml(&excerpt(directory)))
 }
 
 /// A policy may name only archives and mirrors that there are: a slip would send a fleet to the public ones.

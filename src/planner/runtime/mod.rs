@@ -5,6 +5,7 @@
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
 //! messages of its tools are mapped to faults in `fault/words`.
 
+mod below;
 mod certificates;
 mod choice;
 mod command;
@@ -16,6 +17,7 @@ mod docker;
 mod dockerfile;
 mod first;
 mod foreign;
+mod image_start;
 mod needs;
 mod node;
 mod procfile;

@@ -1,16 +1,18 @@
 //! Python: a version that fits, a virtual environment of exactly what the repository names, and a server for its
 //! application.
 
+mod application;
 mod bare;
 mod distribution;
+mod django;
 mod found;
 mod install;
 mod interpreter;
 mod lockfile;
 mod objects;
-
 mod requirements;
 mod scripts;
+mod server;
 mod start;
 mod system;
 mod uv;
@@ -68,10 +70,11 @@ const EVIDENCE: &[&str] = &[
     "server.py",
     "api.py",
     "run.py",
-    "streamlit_app.py",
     "start.py",
     "bot.py",
     "worker.py",
+    "streamlit_app.py",
+    "Home.py",
 ];
 
 const VERSION: Key = Key {
@@ -113,7 +116,8 @@ fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
     // Of a record of an older bootagent, which did not read the others, a plan is made without them.
-    let is_required = |path: &&str| !path.contains('/') && *path != web::SCRIPTS[0];
+    let is_optional = |path: &str| ["streamlit_app.py", "Home.py"].contains(&path);
+    let is_required = |path: &&str| !path.contains('/') && !is_optional(path);
     require_texts(source, &EVIDENCE.iter().copied().filter(is_required).collect::<Vec<_>>())?;
     let mut notes = Vec::new();
     let found = lockfile::found(inputs, &mut notes)?;
@@ -122,6 +126,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let installed = install::work(inputs, found.as_ref(), &chosen)?;
     let start = start::start(inputs, found.as_ref(), &mut notes)?;
     let is_web = web::is_web(found.as_ref(), start.written.as_deref());
+    notes.extend(django::database(source)?.filter(|_| manifest.persist.is_empty()));
     let health = &manifest.health;
     if start.notifies && health.path.is_none() && health.check.is_none() {
         notes.push(

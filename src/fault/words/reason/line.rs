@@ -153,6 +153,9 @@ fn is_specific(text: &str) -> bool {
         &["do not have the required package(s) installed"],
         &["Failed to fetch ", " from Google Fonts"],
         &["did not initialize yet"],
+        &["can't open file '", "[Errno 2]"],
+        &["Error loading ASGI app"],
+        &["Failed to find attribute '"],
     ];
     const BEGINNINGS: [&str; 5] =
         ["fatal: ", "Type error: ", "SyntaxError: ", "Syntax Error", "Error: Parse failure"];

@@ -26,6 +26,21 @@ fn a_module_that_is_not_there() {
 }
 
 #[test]
+fn variables_that_are_missing_one_in_each_line() {
+    service(
+        "EnvValidationException: Validation failed\n    - Missing environment variable \"APP_KEY\"\n- Missing environment variable \
+         \"LOG_LEVEL\"\n   at anonymous build/start/env.js:2\nbye",
+        Some("Missing environment variable \"APP_KEY\", Missing environment variable \"LOG_LEVEL\""),
+    );
+    service(
+        "x Invalid env:\n{\n  \"DATABASE_URL\": [\n    \"Invalid input: expected string, received undefined\"\n  ]\n}\nbye",
+        Some(
+            "x Invalid env: { \"DATABASE_URL\": [ \"Invalid input: expected string, received undefined\" ] }",
+        ),
+    );
+}
+
+#[test]
 fn a_program_that_is_not_there() {
     command(
         "npm error code 127\nnpm error path /opt/x\nnpm error command failed\nnpm error command sh -c husky\n\

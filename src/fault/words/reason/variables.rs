@@ -69,5 +69,5 @@ pub fn is_headline_of_variables(text: &str) -> bool {
 }
 
 fn mentions_environment(lower: &str) -> bool {
-    ["environment", "env var", "env.", " env "].iter().any(|words| lower.contains(words))
+    ["environment", "env var", "env.", " env ", " env:"].iter().any(|words| lower.contains(words))
 }

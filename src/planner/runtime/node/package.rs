@@ -30,6 +30,8 @@ pub struct Package {
     pub dependencies: Texts,
     pub dev_dependencies: Texts,
     pub optional_dependencies: Texts,
+    /// What it is a plug-in of.
+    pub peer_dependencies: Texts,
     pub main: Option<String>,
     /// The only program that the package would install.
     pub bin: Option<String>,
@@ -180,6 +182,7 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
         ("dependencies", &mut package.dependencies),
         ("devDependencies", &mut package.dev_dependencies),
         ("optionalDependencies", &mut package.optional_dependencies),
+        ("peerDependencies", &mut package.peer_dependencies),
         ("config", &mut package.config),
     ];
     let mut notes = Vec::new();

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 
 PYTHON = os.path.join(".venv", "bin", "python")
 
@@ -32,11 +33,14 @@ def main(kind, file=None, flag=None, uv=None):
         venv.create(".venv", with_pip=False, symlinks=True)
     if kind == "venv":
         return compile_own()
+    setuptools()
+    # A lock has all packages, and pip of Debian 12 takes `uvicorn[standard]`, as one of them asks for it, for another one.
+    alone = [] if kind == "requirements" else ["--no-deps"]
     with wanted(kind, file) as requirements:
         if uv:
-            run(uv, "pip", "install", "--python", PYTHON, "--compile-bytecode", "--requirement", requirements)
+            run(uv, "pip", "install", "--python", PYTHON, "--compile-bytecode", *alone, "--requirement", requirements)
         else:
-            run(PYTHON, pip(), "install", "--no-warn-script-location", "--requirement", requirements)
+            run(PYTHON, pip(), "install", "--no-warn-script-location", *alone, "--requirement", requirements)
     compile_own()
 
 
@@ -85,15 +89,32 @@ def pip():
     runner = found and os.path.join(os.path.dirname(found.origin), "__pip-runner__.py")
     if runner and os.path.exists(runner):
         return runner
+    for wheel in carried("pip"):
+        return os.path.join(wheel, "pip")
+    sys.exit("ERROR: this Python has neither pip nor ensurepip")
+
+
+def carried(name):
+    """The wheels that this Python carries for new environments."""
     with contextlib.suppress(ImportError):
         import ensurepip
         import sysconfig
 
         places = [os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"), sysconfig.get_config_var("WHEEL_PKG_DIR")]
         for place in [*filter(None, places), "/usr/share/python-wheels"]:
-            for wheel in sorted(glob.glob(os.path.join(place, "pip-*.whl")), reverse=True):
-                return os.path.join(wheel, "pip")
-    sys.exit("ERROR: this Python has neither pip nor ensurepip")
+            yield from sorted(glob.glob(os.path.join(place, f"{name}-*.whl")), reverse=True)
+
+
+def setuptools():
+    """Before Python 3.12 every new environment has it, and packages such as gunicorn 20 import pkg_resources without naming it."""
+    if sys.version_info >= (3, 12):
+        return
+    place = os.path.join(".venv", "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
+    for wheel in carried("setuptools"):
+        with zipfile.ZipFile(wheel) as files:
+            files.extractall(place)
+        compileall.compile_dir(os.path.join(place, "pkg_resources"), quiet=2)
+        return
 
 
 def certificates():

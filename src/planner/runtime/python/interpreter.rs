@@ -9,6 +9,7 @@ use super::version::{Range, Version};
 use super::{distribution, requirements, version_files};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Installed, Places};
+use crate::planner::runtime::container::DOCKERFILE;
 use crate::planner::runtime::recipe::{ANY_VERSION, Need, RecipeInputs};
 use crate::secret::excerpt;
 
@@ -212,8 +213,17 @@ fn of_the_distribution(
             packages.extend((!without_pip).then(|| distribution::venv_package(machine, line)));
             Ok((line.to_owned(), format!("/usr/bin/python{line}").into(), packages))
         }
-        None => Err(Error::new(Code::RuntimeMissing, wish.doing(), found(inputs))
-            .remedy("put this version of Python into the image, or ask for one that is there")),
+        None => {
+            let docker = match inputs.source.has(DOCKERFILE) {
+                true => {
+                    format!("; or run the image of its {DOCKERFILE}: runtime = \"docker\" in bootagent.toml")
+                }
+                false => String::new(),
+            };
+            Err(Error::new(Code::RuntimeMissing, wish.doing(), found(inputs)).remedy(format!(
+                "put this version of Python into the image, or ask for one that is there{docker}"
+            )))
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Object {
 pub enum Interface {
     Wsgi,
     Asgi,
+    /// Its module does not show it.
+    Unknown,
 }
 
 /// What makes an application: the class or function that is called.
@@ -43,13 +45,18 @@ const NAMES: [&str; 5] = ["app", "application", "api", "server", "asgi_app"];
 const FACTORIES: [&str; 5] = ["create_app", "make_app", "build_app", "get_app", "create_application"];
 /// Packages whose import makes a module's own application one of this kind.
 const ASGI: [&str; 7] = ["fastapi", "starlette", "quart", "litestar", "sanic", "asgi", "fasthtml"];
+const WSGI: [&str; 7] = ["flask", "django", "bottle", "falcon", "pyramid", "dash", "wsgi"];
 
 /// The module's application, if it has one. Dash keeps it in `app.server`.
 pub fn find(text: &str) -> Option<Object> {
     let lines = top_level(text);
-    let interface = if is_asgi(&lines) { Interface::Asgi } else { Interface::Wsgi };
+    let interface = match () {
+        () if imports(&lines, &ASGI) => Interface::Asgi,
+        () if imports(&lines, &WSGI) => Interface::Wsgi,
+        () => Interface::Unknown,
+    };
     let mut made: Vec<Object> = lines.iter().filter_map(|line| assigned(line, interface)).collect();
-    made.extend(lines.iter().filter_map(|line| defined(line)));
+    made.extend(lines.iter().filter_map(|line| defined(line, interface)));
     made.extend(lines.iter().flat_map(|line| imported(line, interface)));
     let rank = |object: &Object| {
         let known = NAMES.iter().position(|name| *name == object.name).unwrap_or(NAMES.len());
@@ -101,11 +108,10 @@ fn top_level(text: &str) -> Vec<&str> {
     lines
 }
 
-fn is_asgi(lines: &[&str]) -> bool {
-    lines
-        .iter()
-        .filter(|line| line.starts_with("import ") || line.starts_with("from "))
-        .any(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| ASGI.contains(&word)))
+fn imports(lines: &[&str], packages: &[&str]) -> bool {
+    lines.iter().filter(|line| line.starts_with("import ") || line.starts_with("from ")).any(|line| {
+        line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| packages.contains(&word))
+    })
 }
 
 /// `app = Flask(__name__)`, `app: FastAPI = FastAPI()`, `application = create_app()`, `app, route = fast_app()`.
@@ -131,7 +137,7 @@ fn assigned(line: &str, interface: Interface) -> Option<Object> {
 }
 
 /// `def app(environ, start_response)`, `async def app(scope, receive, send)`, `def create_app()`.
-fn defined(line: &str) -> Option<Object> {
+fn defined(line: &str, module: Interface) -> Option<Object> {
     let (is_async, rest) = match line.strip_prefix("async def ") {
         Some(rest) => (true, rest),
         None => (false, line.strip_prefix("def ")?),
@@ -149,7 +155,7 @@ fn defined(line: &str) -> Option<Object> {
                 .split(',')
                 .map(str::trim)
                 .all(|one| one.is_empty() || one.contains('=') || one.starts_with('*'));
-            if needs_none { object(true, Interface::Wsgi) } else { None }
+            if needs_none { object(true, module) } else { None }
         }
     }
 }
@@ -188,7 +194,7 @@ mod tests {
         is("application = get_asgi_application()\n", "application", false, Interface::Asgi);
         is("import falcon.asgi\nx = falcon.asgi.App()\n", "x", false, Interface::Asgi);
         is("from dash import Dash\napp = Dash(__name__)\n", "app.server", false, Interface::Wsgi);
-        is("from shop import build\napp = build()\n", "app", false, Interface::Wsgi);
+        is("from shop import build\napp = build()\n", "app", false, Interface::Unknown);
     }
 
     #[test]
@@ -201,8 +207,9 @@ mod tests {
             true,
             Interface::Wsgi,
         );
-        is("from shop import app as application\n", "application", false, Interface::Wsgi);
-        is("def create_app():\n    pass\napp = create_app()\n", "app", false, Interface::Wsgi);
+        is("from shop import app as application\n", "application", false, Interface::Unknown);
+        is("from fastapi import FastAPI\ndef create_app():\n    pass\n", "create_app", true, Interface::Asgi);
+        is("def create_app():\n    pass\napp = create_app()\n", "app", false, Interface::Unknown);
     }
 
     #[test]

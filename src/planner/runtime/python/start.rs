@@ -1,61 +1,52 @@
 //! How the service starts: the manifest, a Procfile, else a server for the application that its source has, else the
 //! program itself.
 
-use std::collections::BTreeSet;
-
+use super::application::{self, SRC, known};
 use super::found::Found;
-use super::objects::{self, Interface, Object};
-use super::scripts;
-use super::web;
+use super::server::{self, serve};
+use super::{django, objects, scripts};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::{RecipeInputs, Starts};
+use crate::planner::runtime::{below, image_start};
 use crate::planner::unmet::{Unmet, require_texts};
 
-const DOING: &str = "looking for the start command";
+pub const DOING: &str = "looking for the start command";
 
 /// Programs at the root, as they are called by convention.
 pub const PROGRAMS: [&str; 7] =
     ["main.py", "bot.py", "worker.py", "app.py", "start.py", "server.py", "run.py"];
 
-/// Modules at the root, the most telling ones first.
-const MODULES: [&str; 9] =
-    ["wsgi.py", "asgi.py", "app.py", "main.py", "application.py", "server.py", "api.py", "run.py", "bot.py"];
-/// And in a directory of the root.
-const IN_PACKAGES: [&str; 6] = ["wsgi.py", "asgi.py", "app.py", "main.py", "application.py", "__init__.py"];
-/// Directories that are looked into: a repository with more of them names its application itself.
-const MOST_PACKAGES: usize = 12;
-
 pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Start, Unmet> {
     if inputs.starts == Starts::Nothing {
         return Ok(Start::none());
     }
-    if let Some(line) = &inputs.manifest.start {
-        return Ok(started(line)?);
+    if let Some(line) = written(inputs, notes)? {
+        return Ok(started(&django::without_collecting(&line).0)?);
     }
-    if let Some(line) = procfile::start(inputs, notes)? {
+    if let Some(line) = server::of_an_interface(inputs.source, found) {
         return Ok(started(&line)?);
     }
-    let module = match django(inputs.source)? {
-        Some(module) => Some(module),
-        None => {
-            at_the_root(inputs.source).map_or_else(|| in_a_package(inputs.source), |found| Ok(Some(found)))?
-        }
-    };
-    let served = module.as_ref().map(|(module, object)| serve(module, object, found));
+    // A command that the project installs says more than a name in `src`, which may be its command line.
+    let script = scripts::only(inputs.source, found);
+    let application = application::find(inputs.source)?;
+    let application = application.filter(|found| found.below.is_none() || script.is_none());
+    let served = application.as_ref().map(|application| serve(application, found));
     let shows = if served.is_some() { objects::is_program } else { objects::is_script };
-    match (served, program(inputs.source, shows)) {
+    match (served, program(inputs.source, shows, script.is_none())?) {
         (Some(Ok(line)), _) => Ok(started(&line)?),
         (Some(Err(error)), None) => Err(error.into()),
         (Some(Err(_)), Some(path)) => {
             notes.push(format!("{path} is started as a program: no server (gunicorn, uvicorn) is among the dependencies"));
             Ok(started(&format!("python {path}"))?)
         }
-        _ if let Some(line) = web::streamlit(inputs.source, found) => Ok(started(&line)?),
-        (None, Some(path)) => Ok(started(&format!("python {path}"))?),
-        (None, None) if let Some(script) = scripts::only(inputs.source, found) => Ok(started(&script)?),
+        (None, Some(path)) => Ok(started(&server::of_a_program(&path, found))?),
+        (None, None) if let Some(script) = script => Ok(started(&script)?),
+        (None, None) if let Some(line) = application::package_that_runs(inputs.source)? => {
+            Ok(started(&line)?)
+        }
         (None, None) if scripts::has_some(inputs.source) => Err(Error::new(
             Code::ManifestInvalid,
             DOING,
@@ -69,8 +60,29 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
             DOING,
             "neither start in bootagent.toml, nor a Procfile, and no module of the repository shows an application",
         )
-        .remedy("add start = \"gunicorn package.module:app\" (or what starts the service) to bootagent.toml")
+        .remedy(no_start(inputs.source))
         .into()),
+    }
+}
+
+fn no_start(source: &Source) -> String {
+    let write = image_start::remedy(source).unwrap_or_else(|| WRITE.to_owned());
+    match below::remedy(source, &below::files_below(source, &DESCRIBES)) {
+        Some(directory) => format!("{write}; if the service is in a directory, write {directory}"),
+        None => write,
+    }
+}
+
+const WRITE: &str =
+    "add start = \"gunicorn package.module:app\" (or what starts the service) to bootagent.toml";
+/// Files by which a directory is a project of its own.
+const DESCRIBES: [&str; 3] = ["pyproject.toml", "requirements.txt", "manage.py"];
+
+/// The line that the manifest or the Procfile has.
+pub fn written(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<String>> {
+    match &inputs.manifest.start {
+        Some(line) => Ok(Some(line.clone())),
+        None => procfile::start(inputs, notes),
     }
 }
 
@@ -87,123 +99,23 @@ fn started(line: &str) -> Result<Start> {
     Ok(Start { notifies, written: Some(line.to_owned()), ..start })
 }
 
-/// The command that serves an application. A server that is not among the dependencies is not chosen.
-fn serve(module: &str, object: &Object, found: Option<&Found>) -> Result<String> {
-    let has = |name: &str| found.and_then(|found| found.has(name));
-    let all: &[&str] = match object.interface {
-        Interface::Wsgi => &["gunicorn", "waitress"],
-        Interface::Asgi => &["uvicorn", "hypercorn", "gunicorn"],
-    };
-    // Where the dependencies are not known, the usual one is taken for one of them.
-    let server =
-        all.iter().find(|name| has(name) == Some(true)).or(all.iter().find(|name| has(name).is_none()));
-    let Object { name, is_factory, .. } = object;
-    let called = if *is_factory { format!("{module}:{name}()") } else { format!("{module}:{name}") };
-    Ok(match server {
-        Some(&"gunicorn") if object.interface == Interface::Asgi => {
-            format!("gunicorn --worker-class uvicorn.workers.UvicornWorker {}", quoted(&called))
-        }
-        // It reads PORT and WEB_CONCURRENCY by itself, and listens on all addresses.
-        Some(&"gunicorn") => format!("gunicorn {}", quoted(&called)),
-        Some(&"waitress") => {
-            let factory = if *is_factory { "--call " } else { "" };
-            format!("waitress-serve --listen=0.0.0.0:${{PORT:-8000}} {factory}{module}:{name}")
-        }
-        Some(&"uvicorn") => {
-            let factory = if *is_factory { "--factory " } else { "" };
-            format!("uvicorn --host 0.0.0.0 --port ${{PORT:-8000}} {factory}{module}:{name}")
-        }
-        Some(_) => format!("hypercorn --bind 0.0.0.0:${{PORT:-8000}} {}", quoted(&called)),
-        None => {
-            let cause = format!(
-                "the application is {name} in the module {module}, and none of {} is among the dependencies",
-                all.join(", ")
-            );
-            return Err(Error::new(Code::ManifestInvalid, DOING, cause).remedy(format!(
-                "add {} to the dependencies, or start = \"...\" to bootagent.toml",
-                all[0]
-            )));
-        }
-    })
-}
-
-fn quoted(word: &str) -> String {
-    if word.ends_with(')') { format!("'{word}'") } else { word.to_owned() }
-}
-
-/// manage.py names the settings, and their package has the application.
-fn django(source: &Source) -> Result<Option<(String, Object)>, Unmet> {
-    let Some(settings) = source.text("manage.py").and_then(settings_module) else { return Ok(None) };
-    let package = settings.split('.').next().unwrap_or_default().to_owned();
-    let files = ["wsgi", "asgi"].map(|name| (name, format!("{package}/{name}.py")));
-    require_texts(source, &files.each_ref().map(|(_, path)| path.as_str()))?;
-    Ok(files.iter().find_map(|(name, path)| {
-        let object = objects::find(source.text(path)?)?;
-        Some((format!("{package}.{name}"), object))
-    }))
-}
-
-/// `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`.
-fn settings_module(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("DJANGO_SETTINGS_MODULE")?;
-    let (_, rest) = rest.split_once([',', '='])?;
-    let rest = rest.trim_start_matches([' ', '\n', '\t', '\'', '"', ']']);
-    let module = rest.split(['\'', '"']).next()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    (module.contains('.') && module.chars().all(plain)).then_some(module)
-}
-
-fn at_the_root(source: &Source) -> Option<(String, Object)> {
-    MODULES.iter().find_map(|path| {
-        let object = objects::find(source.text(path)?)?;
-        Some((module(path), object))
-    })
-}
-
-/// `src/shop/app.py` is `shop.app` only where the manifest says so: only packages at the root are looked into. At a reboot
-/// the entries below the root are not known any more; what was read of them is.
-fn in_a_package(source: &Source) -> Result<Option<(String, Object)>, Unmet> {
-    let candidates: BTreeSet<&str> = source
-        .entries
-        .iter()
-        .map(|entry| entry.path.as_str())
-        .chain(source.evidence.keys().map(String::as_str))
-        .chain(source.unread.keys().map(String::as_str))
-        .filter(|path| is_candidate(path))
-        .collect();
-    let packages: BTreeSet<&str> =
-        candidates.iter().filter_map(|path| path.split('/').next()).take(MOST_PACKAGES * 6).collect();
-    if packages.len() > MOST_PACKAGES {
+/// A file at the root or in `src` that is run as a program: main.py is made for that, others show it.
+fn program(source: &Source, shows: fn(&str) -> bool, in_src: bool) -> Result<Option<String>, Unmet> {
+    if let Some(path) = program_at_the_root(source, shows) {
+        return Ok(Some(path.to_owned()));
+    }
+    if !in_src {
         return Ok(None);
     }
-    let candidates: Vec<&str> = candidates.into_iter().collect();
-    require_texts(source, &candidates)?;
-    let in_order = IN_PACKAGES
-        .iter()
-        .flat_map(|name| candidates.iter().filter(move |path| path.rsplit('/').next() == Some(*name)));
-    Ok(in_order.into_iter().find_map(|path| {
-        let object = objects::find(source.text(path)?)?;
-        Some((module(path), object))
-    }))
+    let known = known(source);
+    let below: Vec<String> = PROGRAMS.map(|path| format!("{SRC}/{path}")).into();
+    let below: Vec<&str> = below.iter().map(String::as_str).filter(|path| known.contains(path)).collect();
+    require_texts(source, &below)?;
+    let is_one = |path: &&str| source.text(path).is_some_and(shows);
+    Ok(below.into_iter().find(is_one).map(str::to_owned))
 }
 
-fn is_candidate(path: &str) -> bool {
-    const NOT_THEIRS: [&str; 6] = ["tests", "test", "docs", "scripts", "examples", "migrations"];
-    match path.split_once('/') {
-        Some((directory, name)) => {
-            let plain = directory.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            plain && IN_PACKAGES.contains(&name) && !NOT_THEIRS.contains(&directory)
-        }
-        None => false,
-    }
-}
-
-fn module(path: &str) -> String {
-    path.trim_end_matches(".py").trim_end_matches("/__init__").replace('/', ".")
-}
-
-/// A file at the root that is run as a program: main.py is made for that, others show it.
-fn program(source: &Source, shows: fn(&str) -> bool) -> Option<&'static str> {
+fn program_at_the_root(source: &Source, shows: fn(&str) -> bool) -> Option<&'static str> {
     PROGRAMS.into_iter().find(|path| match source.evidence_of(path) {
         Evidence::Text(text) => *path == "main.py" || shows(text),
         _ => false,
@@ -215,8 +127,8 @@ pub fn alone(inputs: &RecipeInputs) -> Option<&'static str> {
     let procfile = inputs.source.text("Procfile").and_then(procfile::command);
     match inputs.manifest.start.as_deref().or(procfile) {
         Some(line) => PROGRAMS.into_iter().find(|path| runs(line, path)),
-        None if inputs.source.has("manage.py") || at_the_root(inputs.source).is_some() => None,
-        None => program(inputs.source, objects::is_script),
+        None if inputs.source.has("manage.py") || application::at_the_root(inputs.source).is_some() => None,
+        None => program_at_the_root(inputs.source, objects::is_script),
     }
 }
 
@@ -249,35 +161,6 @@ mod tests {
             "python gunicorn",
         ] {
             assert!(!started(line).unwrap().notifies, "{line}");
-        }
-    }
-
-    #[test]
-    fn settings_are_found_however_they_are_quoted() {
-        for text in [
-            "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"shop.settings\")",
-            "os.environ.setdefault('DJANGO_SETTINGS_MODULE',\n    'shop.settings')",
-            "os.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'",
-        ] {
-            assert_eq!(settings_module(text), Some("shop.settings"), "{text}");
-        }
-        for text in
-            ["", "DJANGO_SETTINGS_MODULE", "DJANGO_SETTINGS_MODULE, name", "DJANGO_SETTINGS_MODULE, '../x.y'"]
-        {
-            assert_eq!(settings_module(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn modules_are_named_as_python_imports_them() {
-        assert_eq!(module("app.py"), "app");
-        assert_eq!(module("web/__init__.py"), "web");
-        assert_eq!(module("web/main.py"), "web.main");
-        for path in ["web/app.py", "web/__init__.py"] {
-            assert!(is_candidate(path), "{path}");
-        }
-        for path in ["app.py", "tests/app.py", "a/b/app.py", "web/models.py", "we b/app.py"] {
-            assert!(!is_candidate(path), "{path}");
         }
     }
 }

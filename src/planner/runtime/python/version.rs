@@ -74,7 +74,10 @@ impl Range {
             let conditions: Option<Vec<Vec<Condition>>> = all
                 .split(',')
                 .flat_map(str::split_whitespace_around_operators)
-                .map(|one| conditions(&one))
+                // `3.9.x` is `3.9.*`.
+                .map(|one| {
+                    conditions(&one.strip_suffix(".x").map_or(one.clone(), |line| format!("{line}.*")))
+                })
                 .collect();
             conditions.map(|conditions| conditions.concat()).filter(|conditions| !conditions.is_empty())
         });
@@ -200,6 +203,7 @@ mod tests {
             (">=3.10 <3.13", "3.11.2"),
             ("==3.11.*", "3.11.2"),
             ("3.11.*", "3.11.2"),
+            ("3.11.x", "3.11.2"),
             ("~=3.10", "3.11.2"),
             ("~=3.11.1", "3.11.2"),
             ("^3.9", "3.11.2"),
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn other_words_are_not_ranges() {
-        for range in ["three", "", ">=", "3.x", "pypy3.9", "~=3", ">=3.*", &"3.11,".repeat(100)] {
+        for range in ["three", "", ">=", "x", "pypy3.9", "~=3", ">=3.*", &"3.11,".repeat(100)] {
             assert_eq!(Range::parse(range), None, "{range}");
         }
     }

@@ -124,9 +124,10 @@ const FORMER: &[(&str, u32, Framework)] = &[
     ),
 ];
 
+/// The framework of an application. What has it as a peer is a plug-in for applications.
 pub fn of(package: &Package) -> Option<&'static Framework> {
-    let found =
-        FRAMEWORKS.iter().find(|framework| framework.packages.iter().any(|name| package.has(name)))?;
+    let uses = |name: &&str| package.has(name) && !package.peer_dependencies.contains_key(*name);
+    let found = FRAMEWORKS.iter().find(|framework| framework.packages.iter().any(uses))?;
     let is_former = |(name, major, _): &&(&str, u32, Framework)| {
         found.packages.contains(name) && package.major(name) == Some(*major)
     };
@@ -204,6 +205,12 @@ const DEVELOPMENT: &[(&str, &str)] = &[
     ("docusaurus", "start"),
     ("parcel", "*"),
     ("rsbuild", "dev"),
+    ("rsbuild", "preview"),
+    ("hexo", "server"),
+    ("hexo", "s"),
+    ("ember", "serve"),
+    ("ember", "s"),
+    ("vuepress", "dev"),
     ("storybook", "dev"),
     ("start-storybook", "*"),
     ("expo", "start"),

@@ -3,7 +3,6 @@
 
 mod builder;
 mod development;
-mod docker;
 mod file;
 mod framework;
 mod frontend;
@@ -34,6 +33,7 @@ use super::version::Node;
 use super::workspace::Workspaces;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
+use crate::planner::runtime::below;
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::{RecipeInputs, Starts};
@@ -208,7 +208,9 @@ fn in_one_workspace(project: &Project, source: &Source, manager: &str) -> Result
             let found = script::by_script(project, Some(one), framework, source)?;
             Ok(found.map(|(line, origin)| (line, format!("{origin}: the only workspace that has one"))))
         }
-        [first, ..] => {
+        [..] => {
+            let first =
+                starting.iter().min_by_key(|path| below::likelihood(path)).copied().unwrap_or_default();
             let cause = format!(
                 "the root's package.json has no start script, and {} workspaces have one: {}",
                 starting.len(),

@@ -1,12 +1,12 @@
 //! Errors for a repository of which no convention tells how it starts.
 
-use super::docker;
 use super::word::program;
 use crate::error::{Code, Error};
 use crate::facts::Source;
 use crate::planner::runtime::node::package::Package;
 use crate::planner::runtime::node::workspace::Workspaces;
 use crate::planner::runtime::procfile;
+use crate::planner::runtime::{below, image_start};
 use crate::secret::excerpt;
 
 pub const DOING: &str = "looking for the start command";
@@ -89,17 +89,8 @@ pub fn no_start(package: &Package, workspaces: &Workspaces, source: &Source) -> 
         "there is no start in bootagent.toml, no Procfile, no scripts.start{main}, no framework that is known, and no file such as server.js{}",
         other_adapter(package)
     );
-    let remedy = match source.text("Dockerfile").and_then(docker::command) {
-        Some(command) => {
-            let line = procfile::in_toml(&excerpt(&command.line));
-            let how = match command.is_assembled {
-                true => {
-                    "the last stage of its Dockerfile starts so, in a directory of the image whose paths may be others"
-                }
-                false => "its Dockerfile starts so",
-            };
-            format!("add start = {line} to bootagent.toml: {how}")
-        }
+    let remedy = match image_start::remedy(source) {
+        Some(remedy) => remedy,
         None => {
             let script = OTHER_SCRIPTS.iter().find(|name| package.scripts.contains_key(**name));
             let line = script.map_or("node server.js".to_owned(), |name| format!("npm run {name}"));
@@ -111,6 +102,13 @@ pub fn no_start(package: &Package, workspaces: &Workspaces, source: &Source) -> 
             "if {directory} is the service, add directory = {} to bootagent.toml: its package.json has a bin; else {remedy}",
             procfile::in_toml(directory)
         ),
+        None => remedy,
+    };
+    let below = below::files_below(source, &["package.json"]);
+    let remedy = match below::remedy(source, &below).filter(|_| package.workspaces.is_empty()) {
+        // Its packages are tools for the whole repository.
+        Some(directory) if package.dependencies.is_empty() => format!("write {directory}; or {remedy}"),
+        Some(directory) => format!("{remedy}; if the service is in a directory, write {directory}"),
         None => remedy,
     };
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)

@@ -151,6 +151,27 @@ pub const FRONTENDS: &[Frontend] = &[
         ..USUALLY
     },
     Frontend {
+        name: "VuePress",
+        packages: &["vuepress"],
+        roots: &["docs/.vuepress/dist", "src/.vuepress/dist", ".vuepress/dist"],
+        ..USUALLY
+    },
+    Frontend { name: "Hexo", packages: &["hexo"], roots: &["public"], build: "hexo generate", ..USUALLY },
+    Frontend {
+        name: "Ember",
+        packages: &["ember-cli"],
+        fallback: INDEX,
+        build: "ember build --environment=production",
+        ..USUALLY
+    },
+    Frontend {
+        name: "Rsbuild",
+        packages: &["@rsbuild/core"],
+        fallback: INDEX,
+        build: "rsbuild build",
+        ..USUALLY
+    },
+    Frontend {
         name: "Expo for the web",
         packages: &["expo"],
         makes_site: |of| of.build.contains("expo export"),

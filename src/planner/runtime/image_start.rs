@@ -1,13 +1,30 @@
 //! The start command of a Dockerfile, for a remedy: what a container runs often is what a machine must run. Pure.
 
-use crate::planner::runtime::dockerfile;
+use super::container::DOCKERFILE;
+use super::dockerfile;
+use super::procfile::in_toml;
+use crate::facts::Source;
+use crate::secret::excerpt;
+
+/// The line of the manifest that starts what the image of the commit's Dockerfile starts.
+pub fn remedy(source: &Source) -> Option<String> {
+    let command = source.text(DOCKERFILE).and_then(command)?;
+    let line = in_toml(&excerpt(&command.line));
+    let how = match command.is_assembled {
+        true => {
+            "the last stage of its Dockerfile starts so, in a directory of the image whose paths may be others"
+        }
+        false => "its Dockerfile starts so",
+    };
+    Some(format!("add start = {line} to bootagent.toml: {how}"))
+}
 
 /// A start line, and whether its paths may differ from those of the repository.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Command {
-    pub line: String,
+struct Command {
+    line: String,
     /// Whether the image has files that another stage made, and not the repository's as they are.
-    pub is_assembled: bool,
+    is_assembled: bool,
 }
 
 /// One stage: `FROM BASE AS NAME`.
@@ -21,7 +38,7 @@ struct Stage {
 }
 
 /// What the last stage starts: its `ENTRYPOINT` and its `CMD`, or those of the stage that it is based on.
-pub fn command(text: &str) -> Option<Command> {
+fn command(text: &str) -> Option<Command> {
     let stages = stages(text);
     let mut at = stages.len().checked_sub(1)?;
     let is_assembled = stages[at].copies_from_a_stage;

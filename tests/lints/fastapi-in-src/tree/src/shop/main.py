@@ -1,0 +1,2 @@
+from .setup import make
+app = make()

@@ -1,0 +1,2 @@
+from bot import main
+main.run()
