@@ -18,10 +18,15 @@ pub fn complaint(line: &str) -> Option<String> {
              repository has files in it, which persist hides, writable = [\"{directory}\"] in its place: each release begins with \
              those; then: bootagent update"
         ),
+        None if is_made_to_replace(line, &path) => {
+            "a release is read-only, and the service writes a new file to put it in the place of another one: move that file into a \
+             directory of its own, and name the directory in writable (each release begins with what the repository has there) or \
+             persist; then: bootagent update"
+                .to_owned()
+        }
         None if is_plain(&path) => format!(
-            "a release is read-only: if the repository has {path}, or a build makes it (touch {path}), add writable = [\"{path}\"] to \
-             bootagent.toml, and each release begins with that file; else {may}, and to the directories of persist and writable; \
-             then: bootagent update"
+            "a release is read-only: if the repository has {path}, if need be empty, add writable = [\"{path}\"] to bootagent.toml, \
+             and each release begins with that file; else {may}, and to the directories of persist and writable; then: bootagent update"
         ),
         None => {
             format!("a release is read-only: {may}, and to what persist and writable in bootagent.toml name")
@@ -95,13 +100,20 @@ fn directory(line: &str, path: &str) -> Option<String> {
     is_plain(directory).then(|| directory.to_owned())
 }
 
+/// Many libraries write `.db.json.tmp`, and then rename it to `db.json`: a file that is writable by itself cannot be replaced.
+fn is_made_to_replace(line: &str, path: &str) -> bool {
+    let is_temporary = path.starts_with('.') || [".tmp", ".swp", "~"].iter().any(|end| path.ends_with(end));
+    is_temporary && !path.starts_with(".env") || line.contains(", rename '")
+}
+
 /// Whether `persist` and `writable` accept the path.
 fn is_plain(path: &str) -> bool {
     let is_part = |part: &str| {
         !matches!(part, "" | "." | "..")
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
-    path.len() < 200 && path.split('/').all(is_part)
+    let is_ours = matches!(path.split('/').next(), Some(".env" | ".git"));
+    path.len() < 200 && !is_ours && path.split('/').all(is_part)
 }
 
 #[cfg(test)]
@@ -135,7 +147,9 @@ mod tests {
         let remedy = complaint("Error: EROFS: read-only file system, open '/opt/x/current/db.json'").unwrap();
         assert!(!remedy.contains("persist = [") && remedy.contains("HOME"), "{remedy}");
         assert!(remedy.contains("writable = [\"db.json\"]"), "{remedy}");
-        for odd in ["'lo gs/x'", "'../x/y'", "'a\"]\\nport = 1/x'", "'[TOKEN]/x'"] {
+        let remedy = complaint("Error: EROFS: read-only file system, open '.db.json.tmp'").unwrap();
+        assert!(remedy.contains("a directory of its own") && !remedy.contains(" = ["), "{remedy}");
+        for odd in ["'lo gs/x'", "'.env/x'", "'.git/x/y'", "'../x/y'", "'a\"]\\nport = 1/x'", "'[TOKEN]/x'"] {
             let remedy = complaint(&format!("Error: EROFS: read-only file system, open {odd}"));
             assert!(remedy.is_none_or(|remedy| !remedy.contains(" = [")), "{odd}");
         }

@@ -117,6 +117,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     recipe.needs.extend(proxy::need(wanted));
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
     writable::refuse(wanted.source, wanted.manifest, &recipe)?;
+    recipe.writable.clone_from(&wanted.manifest.writable);
     value_files::refuse(wanted, &recipe)?;
     let release = kept::release(wanted, &recipe, &layout);
     let ingredients = kept::ingredients(wanted, &recipe);

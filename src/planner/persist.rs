@@ -76,7 +76,8 @@ pub fn written<'a>(source: &'a Source, manifest: &Manifest, recipe: &Recipe) -> 
     const AT_THE_ROOT: [&str; 3] = ["uploads", "logs", "tmp"];
     let at_the_root = AT_THE_ROOT.into_iter().filter(|name| source.has_directory(name));
     let mut found: BTreeSet<&str> = at_the_root.chain(placeholders(source)).collect();
-    found.retain(|name| !manifest.persist.iter().any(|kept| is_within(kept, name) || is_within(name, kept)));
+    let named = || manifest.persist.iter().chain(&manifest.writable);
+    found.retain(|name| !named().any(|kept| is_within(kept, name) || is_within(name, kept)));
     let is_outermost =
         |name: &&str| itself_and_above(name).all(|above| above == *name || !found.contains(above));
     found.iter().copied().filter(is_outermost).take(MOST_WRITTEN).collect()

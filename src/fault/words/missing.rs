@@ -249,7 +249,7 @@ fn variable(reason: &str, of: Of) -> Option<String> {
         ),
         Of::Command => format!(
             "builds do not get the secret: if public, add {names}{more} to env.values in bootagent.toml; if secret, let the \
-             service read it when it starts, or give the build a value that it does not use (build = \"{first}=unused COMMAND\"); \
+             service read it when it starts, or give the build a value of the same form that it does not use (build = \"{first}=... COMMAND\"); \
              then: bootagent update"
         ),
     })

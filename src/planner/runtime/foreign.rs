@@ -39,17 +39,18 @@ pub fn shown(source: &Source) -> Option<(String, String)> {
         let found = paths.find(|path| !path.contains('/') && is_project(path));
         found.map(|_| (".NET", "a project file"))
     };
-    if let Some((language, file)) = language.or_else(dotnet) {
-        let cause = format!("{file} is there: a program in {language} runs in a container");
-        let remedy = format!(
-            "add a {DOCKERFILE}, which is built on the instance, or name an image: runtime = \"docker\" and docker.image = \"...\" in bootagent.toml"
-        );
-        return Some((cause, remedy));
-    }
+    // First: a site of Jekyll has a Gemfile, and one of Hugo may have a go.mod.
     if let Some((maker, file)) = SITES.iter().find_map(|(maker, files)| Some((*maker, first(files)?))) {
         let cause = format!("{file} is there: a site that {maker} makes");
         let remedy = format!(
             "commit what {maker} makes, with runtime = \"static\" and static.root = \"DIRECTORY\" in bootagent.toml; or add a {DOCKERFILE} that builds and serves it"
+        );
+        return Some((cause, remedy));
+    }
+    if let Some((language, file)) = language.or_else(dotnet) {
+        let cause = format!("{file} is there: a program in {language} runs in a container");
+        let remedy = format!(
+            "add a {DOCKERFILE}, which is built on the instance, or name an image: runtime = \"docker\" and docker.image = \"...\" in bootagent.toml"
         );
         return Some((cause, remedy));
     }

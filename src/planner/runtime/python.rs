@@ -23,6 +23,7 @@ mod web;
 use std::collections::BTreeMap;
 
 use super::command;
+use super::container::DOCKERFILE;
 use super::recipe::{ArchiveNames, Claim, Kind, Recipe, RecipeInputs, Runtime, Weight};
 use crate::facts::{Mirrors, Network, Source};
 use crate::observe::manifest::{Key, Table, Takes};
@@ -88,12 +89,14 @@ const VENV: &str = ".venv";
 
 fn detect(source: &Source) -> Option<Claim> {
     let first = |names: &[&'static str]| names.iter().copied().find(|path| source.has(path));
-    let locked = lockfile::first(source);
+    // Where a Dockerfile is, only files at the root that nothing else has speak for Python.
+    let has_image = source.has(DOCKERFILE);
+    let locked = lockfile::first(source).filter(|path| !(has_image && path.contains('/')));
     let claim = |by, weight| Claim { by, weight };
     locked
         .map(|by| claim(by, Weight::Lockfile))
         .or_else(|| first(&["pyproject.toml", "Pipfile", "setup.py"]).map(|by| claim(by, Weight::Package)))
-        .or_else(|| first(&["manage.py"]).map(|by| claim(by, Weight::Program)))
+        .or_else(|| first(&["manage.py"]).filter(|_| !has_image).map(|by| claim(by, Weight::Program)))
         .or_else(|| first(&start::PROGRAMS).map(|by| claim(by, Weight::Program)))
 }
 
@@ -127,6 +130,11 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let start = start::start(inputs, found.as_ref(), &mut notes)?;
     let is_web = web::is_web(found.as_ref(), start.written.as_deref());
     notes.extend(django::database(source)?.filter(|_| manifest.persist.is_empty()));
+    if manifest.build.is_none()
+        && !start.written.as_deref().is_some_and(|line| line.contains("collectstatic"))
+    {
+        notes.extend(django::collects(source, found.as_ref())?);
+    }
     let health = &manifest.health;
     if start.notifies && health.path.is_none() && health.check.is_none() {
         notes.push(

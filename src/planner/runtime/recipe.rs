@@ -143,6 +143,8 @@ pub struct Recipe {
     pub guess: Option<String>,
     /// Whether it has a web framework, and so should listen on a port.
     pub is_web: bool,
+    /// Paths of the release that the service may change: `writable` of the manifest.
+    pub writable: Vec<String>,
     /// The migration commands: one `argv` each, run in order as the service's user before a new release serves.
     pub migrate: Vec<Vec<String>>,
     /// The same commands as lines of the manifest.
@@ -254,6 +256,7 @@ impl Recipe {
             start: Start::none(),
             guess: None,
             is_web: false,
+            writable: Vec::new(),
             migrate: Vec::new(),
             migrate_lines: Vec::new(),
             migrate_environment: BTreeMap::new(),
@@ -376,6 +379,9 @@ impl Recipe {
             directory: Option<&'a str>,
             #[serde(skip_serializing_if = "Vec::is_empty")]
             first: Vec<Identity<'a>>,
+            // They are given to the service when the release is built.
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            writable: &'a [String],
         }
         fn of(recipe: &Recipe) -> Identity<'_> {
             Identity {
@@ -384,6 +390,7 @@ impl Recipe {
                 migrate: &recipe.migrate_lines,
                 directory: recipe.directory.path(),
                 first: recipe.first.iter().map(of).collect(),
+                writable: &recipe.writable,
             }
         }
         let identity = of(self);

@@ -16,10 +16,26 @@ pub fn remedy(reason: &str) -> Option<String> {
     };
     let path = of_node().or_else(of_python)?.split('\'').next().filter(|path| is_harmless(path))?;
     let path = of_the_release(path)?;
+    if is_secret(path) {
+        return Some(format!(
+            "{path} is not in the release, and what it has does not belong into a repository: bootagent makes it of the secret's \
+             variables (env.file for .env, env.files for another file); then: bootagent update"
+        ));
+    }
     Some(format!(
         "{path} is not in the release: commit it, let a build make it (build = \"cp EXAMPLE {path}\" in bootagent.toml), or have \
          it made of the variables (env.files); then: bootagent update"
     ))
+}
+
+/// Whether a file of this name usually has values that nobody may commit.
+fn is_secret(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let says = ["secret", "credential", "serviceaccount", "service-account", "service_account", "private"];
+    let ends = [".pem", ".key", ".p12", ".pfx", ".jks"];
+    name.starts_with(".env")
+        || says.iter().any(|word| name.contains(word))
+        || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// The path in the release. None: it is elsewhere.
@@ -35,6 +51,16 @@ fn of_the_release(path: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::super::{Of, remedy};
+
+    #[test]
+    fn a_file_with_secrets_is_not_to_be_committed() {
+        for file in [".env", "config/serviceAccountKey.json", "certs/server.pem", ".env.production"] {
+            let found =
+                remedy(&format!("Error: ENOENT: no such file or directory, open '{file}'"), Of::Service)
+                    .unwrap();
+            assert!(found.contains("env.files") && !found.contains("commit it"), "{file}: {found}");
+        }
+    }
 
     #[test]
     fn a_file_of_the_release_is_committed_or_built() {

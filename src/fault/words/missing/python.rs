@@ -33,7 +33,9 @@ pub fn module(reason: &str, of: Of) -> Option<String> {
 
 /// `os.environ["SECRET_KEY"]` without that variable.
 pub fn is_key_of_the_environment(reason: &str) -> bool {
-    reason.starts_with("KeyError: '") && !reason::variables(reason).is_empty()
+    // `KeyError: 'USD'` is of a table of the service's own.
+    let has_two_words = reason.contains('_') || reason.contains("'PORT'") || reason.contains("'TOKEN'");
+    reason.starts_with("KeyError: '") && has_two_words && !reason::variables(reason).is_empty()
 }
 
 #[cfg(test)]

@@ -286,6 +286,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         writes: chosen.writes,
         root_install,
         kind: site.map_or(Kind::Program, Kind::Site),
+        writable: Vec::new(),
         is_web: start::is_web(
             chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),
         ),

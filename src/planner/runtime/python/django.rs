@@ -3,7 +3,6 @@
 use super::application::{SRC, known};
 use super::found::Found;
 use crate::facts::Source;
-use crate::planner::runtime::shell;
 use crate::planner::unmet::{Unmet, require_texts};
 
 /// A project of Django.
@@ -65,8 +64,9 @@ fn settings<'a>(source: &'a Source, project: &Project) -> Result<Vec<&'a str>, U
     Ok(there.iter().filter_map(|path| source.text(path)).collect())
 }
 
-/// The command that collects the static files which WhiteNoise serves. Without them its pages are errors.
-pub fn collect(source: &Source, found: Option<&Found>) -> Result<Option<String>, Unmet> {
+/// A note on the command that collects the static files which WhiteNoise serves. It is not run by itself: which settings
+/// production has, and what they need, may be in the secret, which a build does not see.
+pub fn collects(source: &Source, found: Option<&Found>) -> Result<Option<String>, Unmet> {
     if found.and_then(|found| found.has("whitenoise")) != Some(true) {
         return Ok(None);
     }
@@ -77,10 +77,15 @@ pub fn collect(source: &Source, found: Option<&Found>) -> Result<Option<String>,
         return Ok(None);
     }
     let mut keys: Vec<&str> = texts.iter().flat_map(|text| secret_keys(text)).collect();
-    keys.sort_unstable();
+    keys.sort_by_key(|key| (key.len(), *key));
     keys.dedup();
     let unused: String = keys.iter().take(MOST_KEYS).map(|key| format!("{key}=unused ")).collect();
-    Ok(Some(format!("{unused}python {} {COLLECT} --noinput", project.path(MANAGE))))
+    Ok(Some(format!(
+        "WhiteNoise serves what collectstatic makes, and nothing makes it: build = \"{unused}python {} collectstatic --noinput\" in \
+         bootagent.toml, with a value for what else the settings need (DJANGO_SETTINGS_MODULE, DATABASE_URL=sqlite:///unused): \
+         builds do not get the secret",
+        project.path(MANAGE)
+    )))
 }
 
 /// A note on settings that keep their database beside the code, unless a variable names another one.
@@ -88,7 +93,10 @@ pub fn database(source: &Source) -> Result<Option<String>, Unmet> {
     let Some(project) = project(source)? else { return Ok(None) };
     let texts = settings(source, &project)?;
     let says = |words: &str| texts.iter().any(|text| text.contains(words));
-    let is_beside = says("django.db.backends.sqlite3") && says("BASE_DIR") && !says("DATABASE_URL");
+    const OF_ANOTHER: [&str; 6] =
+        ["DATABASE_URL", "dj_database_url", "env.db", "postgres", "mysql", "DB_HOST"];
+    let names_another = OF_ANOTHER.iter().any(|words| says(words));
+    let is_beside = says("django.db.backends.sqlite3") && says("BASE_DIR") && !names_another;
     Ok(is_beside.then(|| {
         "the settings keep a SQLite database in the release, which is read-only and replaced by the next one: put its file below HOME, \
          or into a directory of persist"
@@ -96,7 +104,6 @@ pub fn database(source: &Source) -> Result<Option<String>, Unmet> {
     }))
 }
 
-const COLLECT: &str = "collectstatic";
 const MOST_KEYS: usize = 4;
 
 /// The variables of keys that settings ask for, as `SECRET_KEY`: a build has none, and uses none.
@@ -106,19 +113,6 @@ fn secret_keys(text: &str) -> impl Iterator<Item = &str> {
             && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     text.split(['"', '\'']).filter(is_name)
-}
-
-/// A start line without the parts that collect static files, which a release cannot do any more when it starts.
-pub fn without_collecting(line: &str) -> (String, Vec<String>) {
-    let Some(parts) = shell::chain(line) else { return (line.to_owned(), Vec::new()) };
-    let collects = |part: &&str| {
-        part.split_whitespace().skip_while(|word| !word.ends_with(MANAGE)).nth(1) == Some(COLLECT)
-    };
-    let (collected, others): (Vec<&str>, Vec<&str>) = parts.into_iter().partition(collects);
-    match others.is_empty() || collected.is_empty() {
-        true => (line.to_owned(), Vec::new()),
-        false => (others.join(" && "), collected.into_iter().map(str::to_owned).collect()),
-    }
 }
 
 #[cfg(test)]
@@ -145,22 +139,5 @@ mod tests {
     fn keys_are_the_quoted_names() {
         let text = "SECRET_KEY = env('DJANGO_SECRET_KEY')\nA = os.environ[\"SECRET_KEY\"]\nB = \"my SECRET_KEY\"\nC = 'secret_key'";
         assert_eq!(secret_keys(text).collect::<Vec<_>>(), ["DJANGO_SECRET_KEY", "SECRET_KEY"]);
-    }
-
-    #[test]
-    fn what_collects_is_taken_out_of_a_start_line() {
-        let line =
-            "python manage.py migrate && python manage.py collectstatic --noinput && gunicorn shop.wsgi";
-        let (rest, collected) = without_collecting(line);
-        assert_eq!(rest, "python manage.py migrate && gunicorn shop.wsgi");
-        assert_eq!(collected, ["python manage.py collectstatic --noinput"]);
-        for line in [
-            "python manage.py collectstatic",
-            "gunicorn shop.wsgi",
-            "python manage.py collectstatic; gunicorn x",
-            "python manage.py migrate collectstatic && gunicorn x",
-        ] {
-            assert_eq!(without_collecting(line), (line.to_owned(), Vec::new()), "{line}");
-        }
     }
 }

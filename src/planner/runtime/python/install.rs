@@ -2,10 +2,9 @@
 
 use super::found::{Found, Kind};
 use super::interpreter::Chosen;
-use super::{django, start};
 use crate::fault::Phase;
 use crate::planner::runtime::command;
-use crate::planner::runtime::recipe::{Need, RecipeInputs, Starts, Work};
+use crate::planner::runtime::recipe::{Need, RecipeInputs, Work};
 use crate::planner::unmet::Unmet;
 
 /// Our own script, which root puts there and the build user runs.
@@ -59,26 +58,13 @@ pub fn work(inputs: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Re
         }
         (None, None) => {}
     }
-    let (builds, why) = match &inputs.manifest.build {
-        Some(builds) => (builds.clone(), "what the service runs is made here"),
-        None => collected(inputs, found)?,
-    };
+    let builds = inputs.manifest.build.as_deref().unwrap_or_default();
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
+        let why = "what the service runs is made here";
         add(Phase::Build, &name, why, command::line_argv(line)?, line);
     }
     Ok(work)
-}
-
-/// What the start line would collect, else what WhiteNoise needs of Django.
-fn collected(inputs: &RecipeInputs, found: Option<&Found>) -> Result<(Vec<String>, &'static str), Unmet> {
-    let line = start::written(inputs, &mut Vec::new())?;
-    let of_start = line.map(|line| django::without_collecting(&line).1).unwrap_or_default();
-    if !of_start.is_empty() || inputs.starts == Starts::Nothing || inputs.manifest.install.is_some() {
-        return Ok((of_start, "the start line has it, and a release is read-only then"));
-    }
-    let of_settings = django::collect(inputs.source, found)?;
-    Ok((of_settings.into_iter().collect(), "WhiteNoise serves what this collects; the build sees no secret"))
 }
 
 const COMPILE: &str = "the service may not write its bytecode beside its modules";

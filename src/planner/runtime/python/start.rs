@@ -4,7 +4,7 @@
 use super::application::{self, SRC, known};
 use super::found::Found;
 use super::server::{self, serve};
-use super::{django, objects, scripts};
+use super::{objects, scripts};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
@@ -24,15 +24,17 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
         return Ok(Start::none());
     }
     if let Some(line) = written(inputs, notes)? {
-        return Ok(started(&django::without_collecting(&line).0)?);
-    }
-    if let Some(line) = server::of_an_interface(inputs.source, found) {
         return Ok(started(&line)?);
     }
     // A command that the project installs says more than a name in `src`, which may be its command line.
     let script = scripts::only(inputs.source, found);
     let application = application::find(inputs.source)?;
     let application = application.filter(|found| found.below.is_none() || script.is_none());
+    if application.is_none()
+        && let Some(line) = server::of_an_interface(inputs.source, found)
+    {
+        return Ok(started(&line)?);
+    }
     let served = application.as_ref().map(|application| serve(application, found));
     let shows = if served.is_some() { objects::is_program } else { objects::is_script };
     match (served, program(inputs.source, shows, script.is_none())?) {

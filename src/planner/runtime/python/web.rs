@@ -2,8 +2,8 @@
 
 use super::found::Found;
 
+/// Not aiohttp and tornado, which bots use as clients.
 const WEB: &[&str] = &[
-    "aiohttp",
     "bottle",
     "cherrypy",
     "chainlit",
@@ -24,7 +24,6 @@ const WEB: &[&str] = &[
     "sanic",
     "starlette",
     "streamlit",
-    "tornado",
     "uvicorn",
     "waitress",
 ];

@@ -126,7 +126,9 @@ const FORMER: &[(&str, u32, Framework)] = &[
 
 /// The framework of an application. What has it as a peer is a plug-in for applications.
 pub fn of(package: &Package) -> Option<&'static Framework> {
-    let uses = |name: &&str| package.has(name) && !package.peer_dependencies.contains_key(*name);
+    let uses = |name: &&str| {
+        package.has(name) && (package.depends_on(name) || !package.peer_dependencies.contains_key(*name))
+    };
     let found = FRAMEWORKS.iter().find(|framework| framework.packages.iter().any(uses))?;
     let is_former = |(name, major, _): &&(&str, u32, Framework)| {
         found.packages.contains(name) && package.major(name) == Some(*major)

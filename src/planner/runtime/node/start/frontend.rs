@@ -123,7 +123,8 @@ pub fn find(inputs: &RecipeInputs, project: &Project) -> Result<Option<Found>, U
     let build = match project.package.script("build") {
         Some(_) => None,
         None => {
-            of_another_name(row, project).or((!row.build.is_empty()).then_some(row.build)).map(str::to_owned)
+            let own = (!row.build.is_empty()).then_some(row.build);
+            own.or_else(|| of_another_name(row, project)).map(str::to_owned)
         }
     };
     let convention = Convention { roots, fallback };
@@ -136,7 +137,10 @@ fn of_another_name<'a>(row: &Frontend, project: &'a Project) -> Option<&'a str> 
     let builds = |line: &&str| {
         let mut words = line.split_whitespace();
         let is_own = words.next().is_some_and(|program| row.packages.contains(&program));
-        is_own && words.next() == Some("build") && is_plain(line)
+        let is_of_production = words.next() == Some("build")
+            && words
+                .all(|word| !["-w", "--watch", "--mode", "-m"].iter().any(|other| word.starts_with(other)));
+        is_own && is_of_production && is_plain(line)
     };
     project.package.scripts.values().map(String::as_str).find(builds)
 }
