@@ -28,11 +28,11 @@ fn line_installs(line: &str) -> bool {
         let options = ["--prefix", "-C", "--cwd"];
         let is_value = |at: usize| at > 0 && options.contains(&words[at - 1]);
         let command = words.iter().enumerate().find(|(at, word)| !word.starts_with('-') && !is_value(*at));
-        match (program, command.map(|(_, word)| *word)) {
-            ("npm", Some("install" | "i" | "ci" | "clean-install")) => true,
-            ("yarn", Some("install") | None) => true,
-            _ => false,
-        }
+        let command = command.map(|(_, word)| *word);
+        matches!(
+            (program, command),
+            ("npm", Some("install" | "i" | "ci" | "clean-install")) | ("yarn", Some("install") | None)
+        )
     })
 }
 
