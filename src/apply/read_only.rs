@@ -25,8 +25,8 @@ pub fn complaint(line: &str) -> Option<String> {
                 .to_owned()
         }
         None if is_plain(&path) => format!(
-            "a release is read-only: if the repository has {path}, if need be empty, add writable = [\"{path}\"] to bootagent.toml, \
-             and each release begins with that file; else {may}, and to the directories of persist and writable; then: bootagent update"
+            "a release is read-only: commit {path} (it may be empty), and add writable = [\"{path}\"] to bootagent.toml: each release \
+             begins with that file; or write it elsewhere: {may}; then: bootagent update"
         ),
         None => {
             format!("a release is read-only: {may}, and to what persist and writable in bootagent.toml name")

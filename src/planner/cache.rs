@@ -126,7 +126,7 @@ pub fn is_cached(draft: &Draft) -> bool {
 fn cached(draft: &Draft) -> Option<CachedRelease> {
     let Draft { wanted, recipe, layout, .. } = draft;
     // A service can change these: an entry would bring its changes to other instances.
-    if !wanted.manifest.writable.is_empty() {
+    if !recipe.writable.is_empty() {
         return None;
     }
     let is_built = matches!(recipe.kind, Kind::Program | Kind::Site(_))

@@ -55,7 +55,6 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         most: Seconds(checks + 60),
         port,
         volume: place::path(wanted.manifest, layout),
-        writable: &wanted.manifest.writable,
         made: &made,
         limits: limits::of_service(wanted),
     };

@@ -10,7 +10,6 @@ use super::fleet;
 use super::records::{instance, name, text};
 use super::steps::Steps;
 use super::volume::place;
-use super::writable;
 use crate::error::Result;
 use crate::facts::Environment;
 use crate::fault::Phase;
@@ -51,7 +50,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         writable: [layout.data()]
             .into_iter()
             .chain(place::path(wanted.manifest, layout))
-            .chain(writable::paths(&wanted.manifest.writable, recipe, release))
+            .chain(recipe.writable_in(release))
             .collect(),
         may_use_imds: wanted.selection.service_may_use_imds,
         lock: fleet::migration_lock(wanted),

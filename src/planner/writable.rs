@@ -1,7 +1,6 @@
-//! Paths of the release that the service may change (`writable`): the refusals, the step that gives them to its user, and where
-//! a unit sees them. Each release has the repository's content there; what a service changed does not follow it to the next.
+//! Paths of the release that the service may change (`writable`): the refusals, and the step that gives them to its user. Each release has the repository's content there; what a service changed does not follow it to the next.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::finished::record;
@@ -15,6 +14,11 @@ use crate::plan::{Action, GiveToService};
 
 /// Fails for a path that is a link, has a directory with programs in it, or one that bootagent itself replaces by a link.
 pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<()> {
+    if manifest.writable.is_empty() {
+        return Ok(());
+    }
+    let links = source.entries.iter().filter(|entry| entry.kind == EntryKind::Symlink);
+    let links: BTreeSet<&str> = links.map(|entry| entry.path.as_str()).collect();
     for path in &manifest.writable {
         let refused = |cause: String, remedy: &str| {
             let doing = format!("planning the writable path {path}");
@@ -24,11 +28,7 @@ pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<(
             let cause = "no process of the service runs in the release".to_owned();
             return refused(cause, "remove writable from bootagent.toml");
         }
-        let is_link = |at: &str| {
-            let mut entries = source.entries.iter();
-            entries.any(|entry| entry.path == at && entry.kind == EntryKind::Symlink)
-        };
-        if let Some(link) = itself_and_above(path).find(|at| is_link(at)) {
+        if let Some(link) = itself_and_above(path).find(|at| links.contains(at)) {
             let cause = format!("{link} is a symbolic link of the repository");
             return refused(cause, "name the directory or file that it leads to");
         }
@@ -48,8 +48,8 @@ pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<(
 
 /// Adds the step that gives the paths to the service's user, when the build and its links are done.
 pub fn give(steps: &mut Steps, draft: &Draft) {
-    let Draft { wanted, recipe, layout, .. } = draft;
-    let paths = paths(&wanted.manifest.writable, recipe, draft.release());
+    let Draft { recipe, layout, .. } = draft;
+    let paths = recipe.writable_in(draft.release());
     if paths.is_empty() {
         return;
     }
@@ -64,10 +64,4 @@ pub fn give(steps: &mut Steps, draft: &Draft) {
     let why = "writable in the manifest: the service may change them until the next release";
     steps.add("writable", why, Action::GiveToService(give)).after(&[&built, "user"]);
     steps.finished_by("writable");
-}
-
-/// Where the paths are, seen from `release`: a release, or the link to the current one.
-pub fn paths(writable: &[String], recipe: &Recipe, release: &Path) -> Vec<PathBuf> {
-    let tree = recipe.tree(release);
-    writable.iter().map(|path| tree.join(path)).collect()
 }

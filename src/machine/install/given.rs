@@ -10,24 +10,19 @@ use nix::unistd::{User, fchown, fchownat};
 use crate::error::{Code, Coded, Error, Result};
 use crate::machine::disk::give::give;
 use crate::machine::disk::path_at::{Place, kind, make_directory};
+use crate::machine::process::users;
 use crate::plan::GiveToService;
 
 /// Of a directory that neither the repository nor the build has.
 const MODE: u32 = 0o750;
 
 pub fn to_service(wanted: &GiveToService) -> Result<()> {
-    let [from, to] = [&wanted.from, &wanted.to].map(|name| user(name));
-    let (from, to) = (from?, to?);
+    let (from, to) = (users::named(&wanted.from)?, users::named(&wanted.to)?);
     wanted.paths.iter().try_for_each(|path| one(path, &from, &to))
 }
 
 fn doing(path: &Path) -> String {
     format!("making {} writable for the service", path.display())
-}
-
-fn user(name: &str) -> Result<User> {
-    let found = User::from_name(name).doing(|| format!("looking up user {name}"))?;
-    found.ok_or_else(|| Error::new(Code::Io, "looking up a user", format!("{name} does not exist")))
 }
 
 fn one(path: &Path, from: &User, to: &User) -> Result<()> {

@@ -5,8 +5,15 @@ use std::path::Path;
 use nix::unistd::User;
 
 use super::program::tool;
-use crate::error::{Coded, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::machine::{Change, Check};
+
+/// The user of this name. Fails if there is none.
+pub fn named(name: &str) -> Result<User> {
+    let doing = || format!("looking up user {name}");
+    let found = User::from_name(name).doing(doing)?;
+    found.ok_or_else(|| Error::new(Code::Io, doing(), "it does not exist"))
+}
 
 pub fn check(name: &str) -> Result<Check> {
     let user = User::from_name(name).doing(|| format!("looking up user {name}"))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::unistd::{User, fchown};
+use nix::unistd::fchown;
 use tokio::time::{Instant, sleep};
 
 use super::device;
@@ -14,7 +14,7 @@ use crate::error::{Code, Coded, Error, Result};
 use crate::machine::disk::give::give;
 use crate::machine::disk::path_at::Place;
 use crate::machine::process::program::{self, how_it_ended};
-use crate::machine::process::units;
+use crate::machine::process::{units, users};
 use crate::machine::{Change, Check, blocking};
 use crate::plan::MountVolume;
 
@@ -118,21 +118,16 @@ fn last_at(table: &str, path: &Path) -> Option<u64> {
     table.lines().filter_map(of).next_back()
 }
 
-fn user(wanted: &MountVolume) -> Result<User> {
-    let found = User::from_name(&wanted.user).doing(|| format!("looking up user {}", wanted.user))?;
-    found.ok_or_else(|| Error::new(Code::Io, doing(wanted), "the service's user does not exist"))
-}
-
 fn owned(wanted: &MountVolume) -> Result<bool> {
     let place = Place::open(&wanted.path, false).and_then(|place| place.stat());
     let stat = place.doing(|| doing(wanted))?;
-    let Ok(user) = user(wanted) else { return Ok(false) };
+    let Ok(user) = users::named(&wanted.user) else { return Ok(false) };
     Ok(stat.is_some_and(|stat| stat.st_uid == user.uid.as_raw() && stat.st_gid == user.gid.as_raw()))
 }
 
 /// The top directory comes last, so that the next run begins again if this one is killed.
 fn own(wanted: &MountVolume) -> Result<()> {
-    let user = user(wanted)?;
+    let user = users::named(&wanted.user)?;
     let top = Place::open(&wanted.path, false).and_then(|place| place.open_directory());
     let top = top.doing(|| doing(wanted))?;
     let stat = fstat(top.as_fd()).doing(|| doing(wanted))?;

@@ -1,6 +1,6 @@
 //! Commands of a recipe as a person would type them. A recipe has paths of programs, and a shell where one is needed.
 
-use super::super::runtime::Start;
+use super::super::runtime::{Start, quoted};
 use super::plain;
 
 /// `/usr/bin/env yarn install` is `yarn install`, `/node/bin/npm ci` is `npm ci`.
@@ -23,15 +23,6 @@ pub fn started(start: &Start) -> String {
     let set = start.environment.iter().filter(|(name, _)| !name.starts_with("npm_package_"));
     let set: String = set.map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
     plain(&(set + &typed(&start.argv)))
-}
-
-/// As a shell takes it for one word.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c);
-    match value.chars().all(plain) {
-        true => value.to_owned(),
-        false => format!("'{}'", value.replace('\'', "'\\''")),
-    }
 }
 
 /// A planned line lets the program take the shell's place.

@@ -86,7 +86,7 @@ fn origin_of_work(subject: &Subject, work: &Work) -> String {
     let words: Vec<&str> = work.line.split_whitespace().collect();
     match words.as_slice() {
         [_, "run", script] if is_of("build") => format!("scripts.{script} in package.json"),
-        _ if is_of("build") && subject.recipe.of.name == "node" => "the start command needs it".to_owned(),
+        _ if is_of("build") => "the start command needs it".to_owned(),
         _ => work.why.clone(),
     }
 }

@@ -1,4 +1,4 @@
-//! What a repository shows that bootagent has no runtime for, and what to do with it.
+//! Repositories that bootagent does not run as they are: which language or generator of sites they show, and what to do.
 
 use super::container::DOCKERFILE;
 use crate::facts::Source;

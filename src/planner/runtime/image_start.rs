@@ -3,6 +3,7 @@
 use super::container::DOCKERFILE;
 use super::dockerfile;
 use super::procfile::in_toml;
+use super::shell::quoted;
 use crate::facts::Source;
 use crate::secret::excerpt;
 
@@ -105,7 +106,7 @@ fn words(rest: &str) -> String {
                 [shell, flags, line] if is_shell(shell) && flags.starts_with('-') && flags.ends_with('c') => {
                     (*line).to_owned()
                 }
-                _ => all.into_iter().map(word).collect::<Vec<_>>().join(" "),
+                _ => all.into_iter().map(quoted).collect::<Vec<_>>().join(" "),
             }
         }
         Err(_) => rest.to_owned(),
@@ -114,15 +115,6 @@ fn words(rest: &str) -> String {
 
 fn is_shell(program: &str) -> bool {
     ["sh", "bash", "ash", "dash"].contains(&program.rsplit('/').next().unwrap_or_default())
-}
-
-/// No shell changes the words of the list form.
-fn word(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 #[cfg(test)]

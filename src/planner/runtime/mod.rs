@@ -15,6 +15,7 @@ pub mod data_host;
 mod directory;
 mod docker;
 mod dockerfile;
+mod fingerprint;
 mod first;
 mod foreign;
 mod image_start;
@@ -45,6 +46,7 @@ pub use directory::Directory;
 pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Kind, Need, Recipe, RecipeInputs, Runtime, Site, Starts, Work};
+pub use shell::quoted;
 pub use site::{needs as nginx_need, nginx};
 
 /// In the order in which errors name them.

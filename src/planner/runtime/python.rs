@@ -15,6 +15,7 @@ mod scripts;
 mod server;
 mod start;
 mod system;
+mod tree;
 mod uv;
 mod version;
 mod version_files;
@@ -89,7 +90,7 @@ const VENV: &str = ".venv";
 
 fn detect(source: &Source) -> Option<Claim> {
     let first = |names: &[&'static str]| names.iter().copied().find(|path| source.has(path));
-    // Where a Dockerfile is, only files at the root that nothing else has speak for Python.
+    // A Dockerfile says more than a list below the root, or manage.py alone.
     let has_image = source.has(DOCKERFILE);
     let locked = lockfile::first(source).filter(|path| !(has_image && path.contains('/')));
     let claim = |by, weight| Claim { by, weight };
@@ -129,7 +130,9 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let installed = install::work(inputs, found.as_ref(), &chosen)?;
     let start = start::start(inputs, found.as_ref(), &mut notes)?;
     let is_web = web::is_web(found.as_ref(), start.written.as_deref());
-    notes.extend(django::database(source)?.filter(|_| manifest.persist.is_empty()));
+    notes.extend(
+        django::database(source)?.filter(|_| manifest.persist.is_empty() && manifest.writable.is_empty()),
+    );
     if manifest.build.is_none()
         && !start.written.as_deref().is_some_and(|line| line.contains("collectstatic"))
     {

@@ -64,6 +64,15 @@ pub fn chain(line: &str) -> Option<Vec<&str>> {
     parts.iter().all(|part| words(part).is_some_and(|words| !words.is_empty())).then_some(parts)
 }
 
+/// A word as a shell takes it for one: bare if it has only characters to which no shell gives a meaning.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 pub fn is_of_the_shell(word: &str) -> bool {
     OF_THE_SHELL.contains(&word) || word.starts_with(['<', '>', '#'])
 }

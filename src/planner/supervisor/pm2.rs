@@ -239,7 +239,7 @@ fn supervise(app: &App) -> Result<Service> {
 
 /// A unit's view of the disk is made when it starts: after a reload the new release's writable paths would be read-only.
 fn takes(app: &App, usual: Takes) -> Takes {
-    if app.wanted.manifest.writable.is_empty() { usual } else { Takes::Restart }
+    if app.recipe.writable.is_empty() { usual } else { Takes::Restart }
 }
 
 /// The ecosystem file that PM2 is started with, and what is needed to make it.

@@ -15,7 +15,6 @@ use crate::plan::{Limits, Seconds};
 use crate::planner::limits;
 use crate::planner::runtime::Recipe;
 use crate::planner::volume::place;
-use crate::planner::writable;
 
 /// The main program of a unit.
 #[derive(Default)]
@@ -82,7 +81,7 @@ pub fn unit(app: &App, main: &Main, more: String) -> String {
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
         opens_low_port: app.port().is_some_and(|port| port < 1024),
         volume: place::path(wanted.manifest, layout),
-        writable: writable::paths(&wanted.manifest.writable, recipe, &layout.current()),
+        writable: recipe.writable_in(&layout.current()),
         limits: limits::of_service(wanted),
         shares_user: !(wanted.manifest.processes.is_empty() && wanted.manifest.timers.is_empty()),
     };
@@ -124,7 +123,7 @@ pub fn beside(app: &App, beside: &Beside) -> String {
         },
         opens_low_port: false,
         volume: place::path(wanted.manifest, layout),
-        writable: writable::paths(&wanted.manifest.writable, recipe, &layout.current()),
+        writable: recipe.writable_in(&layout.current()),
         limits: limits::of(wanted, beside.limits),
         shares_user: true,
     };
@@ -163,8 +162,6 @@ pub struct Candidate<'a> {
     pub port: u16,
     /// Where the service's volume is mounted.
     pub volume: Option<PathBuf>,
-    /// `writable` of the manifest.
-    pub writable: &'a [String],
     /// The files of `env.files`.
     pub made: &'a [EnvFile],
     /// Those of the service: what it would not survive must not pass its check.
@@ -180,7 +177,7 @@ pub fn candidate(
     candidate: Candidate,
     layout: &Layout,
 ) -> String {
-    let Candidate { most, port, volume, writable, made, limits: own } = candidate;
+    let Candidate { most, port, volume, made, limits: own } = candidate;
     let start = &recipe.start;
     let (argv, tree) = (start.argv.clone(), recipe.tree(release));
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
@@ -196,7 +193,7 @@ pub fn candidate(
         lasts: format!("RuntimeMaxSec={}\n", most.0),
         opens_low_port: port < 1024,
         volume,
-        writable: writable::paths(writable, recipe, release),
+        writable: recipe.writable_in(release),
         limits: own,
         shares_user: false,
     };

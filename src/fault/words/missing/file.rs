@@ -28,7 +28,7 @@ pub fn remedy(reason: &str) -> Option<String> {
     ))
 }
 
-/// Whether a file of this name usually has values that nobody may commit.
+/// Whether a file of this name usually has secret values.
 fn is_secret(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     let says = ["secret", "credential", "serviceaccount", "service-account", "service_account", "private"];

@@ -24,7 +24,7 @@ fn line_installs(line: &str) -> bool {
         if words.iter().any(|word| says.iter().any(|option| word.starts_with(option))) {
             return false;
         }
-        // The directory of `npm --prefix client ci` is no command.
+        // In `npm --prefix client ci`, `client` is a directory and `ci` the command.
         let options = ["--prefix", "-C", "--cwd"];
         let is_value = |at: usize| at > 0 && options.contains(&words[at - 1]);
         let command = words.iter().enumerate().find(|(at, word)| !word.starts_with('-') && !is_value(*at));

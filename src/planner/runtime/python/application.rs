@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::django;
 use super::objects;
 use super::server::Application;
+use super::tree::{SRC, known};
 use crate::facts::Source;
 use crate::planner::unmet::{Unmet, require_texts};
 
@@ -15,8 +16,6 @@ const MODULES: [&str; 9] =
 const IN_PACKAGES: [&str; 6] = ["wsgi.py", "asgi.py", "app.py", "main.py", "application.py", "__init__.py"];
 /// Directories that are looked into: a repository with more of them names its application itself.
 const MOST_PACKAGES: usize = 12;
-/// The directory of many projects' modules, which is not a package itself.
-pub const SRC: &str = "src";
 
 pub fn find(source: &Source) -> Result<Option<Application>, Unmet> {
     if let Some(found) = of_django(source)? {
@@ -56,14 +55,6 @@ pub fn at_the_root(source: &Source) -> Option<Application> {
         let object = objects::find(source.text(path)?)?;
         Some(Application { module: module(path), object, below: None })
     })
-}
-
-/// The paths of the commit that are known. At a reboot the entries below the root are not known any more; what was read of
-/// them is.
-pub fn known(source: &Source) -> BTreeSet<&str> {
-    let entries = source.entries.iter().map(|entry| entry.path.as_str());
-    let read = source.evidence.keys().chain(source.unread.keys()).map(String::as_str);
-    entries.chain(read).collect()
 }
 
 /// An application in one of these modules. `src/shop/app.py` is the module `shop.app`, below `src`.

@@ -1,7 +1,7 @@
 //! Django: where manage.py is, which settings it names, and what must be built of them.
 
-use super::application::{SRC, known};
 use super::found::Found;
+use super::tree::{SRC, is_known};
 use crate::facts::Source;
 use crate::planner::unmet::{Unmet, require_texts};
 
@@ -31,7 +31,7 @@ pub fn project(source: &Source) -> Result<Option<Project>, Unmet> {
         return Ok(of(None));
     }
     let in_src = format!("{SRC}/{MANAGE}");
-    if !known(source).contains(in_src.as_str()) {
+    if !is_known(source, &in_src) {
         return Ok(None);
     }
     require_texts(source, &[&in_src])?;
@@ -58,8 +58,7 @@ fn settings<'a>(source: &'a Source, project: &Project) -> Result<Vec<&'a str>, U
     let own = [module.clone(), format!("{module}/__init__"), format!("{module}/base")];
     let paths: Vec<String> =
         own.into_iter().chain(beside).map(|path| project.path(&format!("{path}.py"))).collect();
-    let known = known(source);
-    let there: Vec<&str> = paths.iter().map(String::as_str).filter(|path| known.contains(path)).collect();
+    let there: Vec<&str> = paths.iter().map(String::as_str).filter(|path| is_known(source, path)).collect();
     require_texts(source, &there)?;
     Ok(there.iter().filter_map(|path| source.text(path)).collect())
 }

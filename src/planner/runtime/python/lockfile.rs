@@ -3,6 +3,7 @@
 use super::bare;
 use super::found::{Found, Kind};
 use super::requirements::{self, Names};
+use super::tree::is_known;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::recipe::RecipeInputs;
@@ -22,18 +23,13 @@ const FILES: [(Kind, &str); 7] = [
 
 /// The first of them that the repository has.
 pub fn first(source: &Source) -> Option<&'static str> {
-    FILES.iter().map(|(_, path)| *path).find(|path| is_there(source, path))
-}
-
-/// At a reboot the entries below the root are not known any more; what was read of them is.
-fn is_there(source: &Source, path: &str) -> bool {
-    source.has(path) || matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_))
+    FILES.iter().map(|(_, path)| *path).find(|path| is_known(source, path))
 }
 
 /// A lockfile, else requirements.txt. Without either the manifest must say what is done.
 pub fn found(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
     let there: Vec<(Kind, &'static str)> =
-        FILES.into_iter().filter(|(_, path)| is_there(inputs.source, path)).collect();
+        FILES.into_iter().filter(|(_, path)| is_known(inputs.source, path)).collect();
     let own = inputs.manifest.install.is_some();
     let locks: Vec<&str> =
         there.iter().filter(|(kind, _)| *kind != Kind::Requirements).map(|(_, path)| *path).collect();

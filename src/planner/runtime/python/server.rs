@@ -5,6 +5,8 @@ use super::objects::{Interface, Object};
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 
+pub const DOING: &str = "looking for the start command";
+
 /// An application, and how Python imports it.
 #[derive(Debug)]
 pub struct Application {
@@ -73,7 +75,7 @@ fn of_server(application: &Application, found: Option<&Found>) -> Result<String>
                 () => "...".to_owned(),
             };
             let what = if line == "..." { "" } else { ", with the server for development" };
-            return Err(Error::new(Code::ManifestInvalid, super::start::DOING, cause).remedy(format!(
+            return Err(Error::new(Code::ManifestInvalid, DOING, cause).remedy(format!(
                 "add {} to the dependencies, or start = \"{line}\" to bootagent.toml{what}",
                 all[0]
             )));

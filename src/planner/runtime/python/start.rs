@@ -1,9 +1,10 @@
 //! How the service starts: the manifest, a Procfile, else a server for the application that its source has, else the
 //! program itself.
 
-use super::application::{self, SRC, known};
+use super::application;
 use super::found::Found;
-use super::server::{self, serve};
+use super::server::{self, DOING, serve};
+use super::tree::{SRC, is_known};
 use super::{objects, scripts};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
@@ -12,8 +13,6 @@ use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::{RecipeInputs, Starts};
 use crate::planner::runtime::{below, image_start};
 use crate::planner::unmet::{Unmet, require_texts};
-
-pub const DOING: &str = "looking for the start command";
 
 /// Programs at the root, as they are called by convention.
 pub const PROGRAMS: [&str; 7] =
@@ -81,7 +80,7 @@ const WRITE: &str =
 const DESCRIBES: [&str; 3] = ["pyproject.toml", "requirements.txt", "manage.py"];
 
 /// The line that the manifest or the Procfile has.
-pub fn written(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<String>> {
+fn written(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<String>> {
     match &inputs.manifest.start {
         Some(line) => Ok(Some(line.clone())),
         None => procfile::start(inputs, notes),
@@ -109,9 +108,8 @@ fn program(source: &Source, shows: fn(&str) -> bool, in_src: bool) -> Result<Opt
     if !in_src {
         return Ok(None);
     }
-    let known = known(source);
     let below: Vec<String> = PROGRAMS.map(|path| format!("{SRC}/{path}")).into();
-    let below: Vec<&str> = below.iter().map(String::as_str).filter(|path| known.contains(path)).collect();
+    let below: Vec<&str> = below.iter().map(String::as_str).filter(|path| is_known(source, path)).collect();
     require_texts(source, &below)?;
     let is_one = |path: &&str| source.text(path).is_some_and(shows);
     Ok(below.into_iter().find(is_one).map(str::to_owned))
