@@ -252,6 +252,8 @@ async fn act(
     report: &Report,
     redaction: Option<&Redaction>,
 ) -> Result<Change> {
+    let before = || report.write_rest();
+    let context = &Context { before: Some(&before), ..*context };
     // Every action can be repeated after it failed half-way.
     let patience = RetryLimit::lasting(step.timeout.duration()).tries(step.tries);
     let acting = with_retries(patience, async || machine.act(&step.action, context).await);

@@ -29,7 +29,7 @@ pub async fn carry_out(
     };
     let tokens = tokens(machine, flags, identified, plan, report).await?;
     let scratch = planned.scratch.as_ref().or(fetched.as_ref());
-    let context = Context { scratch, tokens: tokens.as_ref(), takes_back: false };
+    let context = Context { scratch, tokens: tokens.as_ref(), ..Context::default() };
     apply::apply(machine, plan, context, report).await?;
     if let Err(error) = machine.remember() {
         tracing::warn!("the versions of the machine's programs are not recorded: {}", error.in_public());

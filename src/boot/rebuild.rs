@@ -58,6 +58,6 @@ async fn rebuild(
     let why = "the release was healthy before and is not in this boot: rebuilding it";
     report.begin_again(why, &ahead);
     let tokens = tokens(machine, flags, identified, plan, report).await?;
-    let context = Context { scratch: scratch.as_ref(), tokens: tokens.as_ref(), takes_back: false };
+    let context = Context { scratch: scratch.as_ref(), tokens: tokens.as_ref(), ..Context::default() };
     apply::apply(machine, plan, context, report).await
 }

@@ -116,6 +116,16 @@ pub struct Context<'a> {
     pub tokens: Option<&'a Tokens>,
     /// The way back after a failed run: it uses what room the disk still has.
     pub takes_back: bool,
+    /// Called before a step changes the machine.
+    pub before: Option<&'a dyn Fn()>,
+}
+
+impl Context<'_> {
+    fn changes(&self) {
+        if let Some(before) = self.before {
+            before();
+        }
+    }
 }
 
 // The async runtime has one thread: no future needs to be Send.

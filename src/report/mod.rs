@@ -114,7 +114,7 @@ impl Report {
     }
 
     /// Writes what `update` left for later.
-    fn write_rest(&self) {
+    pub fn write_rest(&self) {
         if self.rhythm.is_due() {
             self.write(&self.status());
         }
@@ -266,9 +266,6 @@ impl Report {
             Ok(Change::Changed(how)) => (Outcome::Changed, Some(how.clone())),
             Err(error) => (Outcome::Failed, Some(error.report().causes.join(": "))),
         };
-        if outcome != Outcome::Unchanged {
-            self.rhythm.hurry();
-        }
         self.update(|status| {
             let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) else {
                 return;

@@ -1,7 +1,7 @@
 //! When the status file is written. A run that finds everything as it should be changes its status sixty times within fifty
 //! milliseconds, and each write is a new file. So while something is there to write the rest, a change soon after a write waits,
-//! and is written with those that follow it. Once something has changed on the machine, each change is written at once: a killed run
-//! must not leave more than its status tells, and where the disk is nearly full, the status must not be what fills it later.
+//! and is written with those that follow it, at the latest before the run changes the machine: a killed run must not leave more
+//! than its status tells.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -25,11 +25,6 @@ impl Rhythm {
     pub fn postpone(&self) -> Postponing<'_> {
         self.may_wait.store(true, Relaxed);
         Postponing(self)
-    }
-
-    /// From now on no change waits.
-    pub fn hurry(&self) {
-        self.may_wait.store(false, Relaxed);
     }
 
     /// Whether a change is to be written at once. If not, it is due.
@@ -90,11 +85,6 @@ mod tests {
         assert!(!rhythm.is_due());
         drop(postponing);
         assert!(rhythm.is_now(), "nothing would write it later");
-        let _postponing = rhythm.postpone();
-        rhythm.written();
-        assert!(!rhythm.is_now());
-        rhythm.hurry();
-        assert!(rhythm.is_now());
     }
 
     #[tokio::test]

@@ -38,11 +38,15 @@ impl LocalHost {
         match action {
             Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
             Action::AwaitAddresses { addresses, within } => return reach::wait(addresses, *within).await,
-            Action::EnsureRunning(wanted) => return ensure_running::hand_over(wanted).await,
+            Action::EnsureRunning(wanted) => {
+                context.changes();
+                return ensure_running::hand_over(wanted).await;
+            }
             Action::ProveImdsRules { unit } => return imds_rules::prove(unit).await,
             _ => {}
         }
         let Check::WouldChange(was) = self.check(action).await? else { return Ok(Change::Unchanged) };
+        context.changes();
         match action {
             Action::CreateUser { name, description, home } => {
                 return users::create(name, description, home).await;

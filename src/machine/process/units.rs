@@ -1,16 +1,22 @@
-//! systemd's units: their state, and the commands to stop and forget them. The state is asked of systemd itself, and of `systemctl`
-//! where that fails, as for every user but root. A service's unit is started in `service/start.rs`.
+//! systemd's units: their state, and the jobs that restart, reload and stop them. systemd itself is asked, and `systemctl` where that
+//! fails, as for every user but root. A service's unit is started in `service/start.rs`.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
 use super::bus;
-use super::program::tool;
+pub use super::bus::job::Job;
+use super::program::{self, how_it_ended, tool};
 pub use super::unit_state::UnitState;
 use super::unit_state::{PROPERTIES, parse};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
+use crate::secret::ForeignText;
+
+/// Of what systemctl prints, in bytes.
+const KEPT: usize = 64 << 10;
 
 pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
@@ -97,22 +103,56 @@ pub async fn started(unit: &str) -> Result<Option<u64>> {
 }
 
 pub async fn daemon_reload() -> Result<()> {
-    tool(&["systemctl", "daemon-reload"], 60).await.map(|_| ())
+    const TIME: u64 = 60;
+    match bus::job::reload_units(Duration::from_secs(TIME)).await {
+        Ok(()) => Ok(()),
+        Err(_) => tool(&["systemctl", "daemon-reload"], TIME).await.map(drop),
+    }
 }
 
 /// Clears the failed state of a unit, so that its name can be used again. No effect on a unit that runs.
 pub async fn forget_failed(unit: &str) {
-    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    if bus::job::forget_failed(unit).await.is_err() {
+        let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    }
+}
+
+/// How a job of a unit ended.
+pub struct Ended {
+    pub is_done: bool,
+    /// For an error's cause.
+    pub how: String,
+    /// What systemctl printed, if it was asked.
+    pub said: Vec<ForeignText>,
+}
+
+/// Restarts, reloads or stops a unit, and waits for the end of that.
+pub async fn run(job: Job, unit: &str, time: Duration) -> Result<Ended> {
+    match bus::job::run(job, unit, time).await {
+        Ok(result) => Ok(Ended {
+            // Skipped: there was nothing to do, for which systemctl exits with 0, too.
+            is_done: matches!(result.as_str(), "done" | "skipped"),
+            how: format!("systemd's job to {} it ended with the result {result}", job.name()),
+            said: Vec::new(),
+        }),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            let cause = format!("not done after {} s", time.as_secs());
+            Err(Error::new(Code::Deadline, format!("waiting for systemd to {} {unit}", job.name()), cause))
+        }
+        Err(_) => {
+            let output = program::run(&["systemctl", job.name(), "--", unit], None, time, KEPT).await?;
+            Ok(Ended { is_done: output.ok(), how: how_it_ended(&output), said: output.both_ends() })
+        }
+    }
 }
 
 /// Stops a unit and clears its failed state. Succeeds if there is no such unit.
 pub async fn stop(unit: &str) -> Result<()> {
-    if let Err(error) = tool(&["systemctl", "stop", "--", unit], 100).await
-        && !is_gone(unit).await?
-    {
-        return Err(error);
+    let ended = run(Job::Stop, unit, Duration::from_secs(100)).await?;
+    if !ended.is_done && !is_gone(unit).await? {
+        return Err(Error::new(Code::Io, format!("stopping {unit}"), ended.how).saying(ended.said));
     }
-    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    forget_failed(unit).await;
     Ok(())
 }
 

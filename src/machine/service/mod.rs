@@ -28,6 +28,7 @@ pub mod proxy;
 pub mod reach;
 pub mod records;
 pub mod refresh;
+mod request;
 pub mod retry;
 pub mod start;
 pub mod workers;

@@ -1,13 +1,13 @@
 //! One probe of a port of the service: a connection that it must accept, or a request and the answer to it. Changes nothing.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::accept::accepts;
 use super::observation::{Bad, Good, bad};
 use super::own_port::{Own, own_address};
+use super::request::{self, Failed, Wanted};
 use crate::fault::Fault;
+use crate::machine::blocking;
 use crate::machine::install::site;
 use crate::machine::process::units::UnitState;
 use crate::plan::{Probe, Request};
@@ -22,7 +22,8 @@ pub async fn at(port: u16, request: Option<&Request>, state: &UnitState) -> Resu
         return Ok(seen(format!("listening on {bound}")));
     };
     let url = format!("http://{address}{path}");
-    let answer = ask(url.clone(), host.clone(), answer.duration(), page.clone()).await?;
+    let wanted = Wanted { address, path, host: host.as_deref(), most: answer.duration() };
+    let answer = ask(&url, &wanted, page.clone()).await?;
     let good = match statuses.is_empty() {
         true => (200..300).contains(&answer.status),
         false => statuses.contains(&answer.status),
@@ -75,66 +76,49 @@ fn target(location: &str) -> ForeignText {
 }
 
 /// Sends one GET. Redirects are not followed: a login page that answers 200 does not prove that the service is healthy.
-async fn ask(
-    url: String,
-    host: Option<String>,
-    most: Duration,
-    page: Option<PathBuf>,
-) -> Result<Answer, Bad> {
-    let asked = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(most))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .proxy(None)
-            .user_agent("bootagent")
-            .build()
-            .into();
-        let mut request = agent.get(&url);
-        if let Some(host) = host {
-            request = request.header("Host", host);
-        }
-        let mut answer = request.call().map_err(|error| unanswered(&url, most, &error))?;
-        let status = answer.status();
-        let location = answer.headers().get("Location").filter(|_| status.is_redirection());
-        let location = location.map(|location| target(&String::from_utf8_lossy(location.as_bytes())));
-        let is_page = match page {
-            Some(page) => has_bytes_of(answer.body_mut(), &page)
-                .map_err(|cause| bad(Fault::HealthBadAnswer, format!("{url}: {cause}")))?,
-            None => true,
-        };
-        Ok(Answer { status: status.as_u16(), location, is_page })
-    });
-    match asked.await {
-        Ok(answer) => answer,
-        Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
-    }
+async fn ask(url: &str, wanted: &Wanted<'_>, page: Option<PathBuf>) -> Result<Answer, Bad> {
+    let expected = match &page {
+        Some(page) => Some(bytes_of(page.clone()).await.map_err(|cause| failed(url, &cause))?),
+        None => None,
+    };
+    // One byte more than the page has shows a difference.
+    let most = expected.as_ref().map_or(0, |bytes| bytes.len() + 1);
+    let answer = request::get(wanted, most).await.map_err(|error| unanswered(url, wanted, error))?;
+    let location = answer.location.as_deref().filter(|_| answer.status.is_redirection());
+    Ok(Answer {
+        status: answer.status.as_u16(),
+        location: location.map(|location| target(&String::from_utf8_lossy(location))),
+        is_page: expected.is_none_or(|bytes| bytes == answer.body),
+    })
 }
 
-fn unanswered(url: &str, most: Duration, error: &ureq::Error) -> Bad {
+fn unanswered(url: &str, wanted: &Wanted<'_>, error: Failed) -> Bad {
     match error {
-        ureq::Error::Timeout(_) => Bad {
+        Failed::Late => Bad {
             remedy: Some(
                 "the service got the request and did not answer in time: its log says what it waits for, such as a \
                  database; health.answer in bootagent.toml is the time that one answer may take; push a fix, then: \
                  bootagent update"
                     .to_owned(),
             ),
-            ..bad(Fault::HealthBadAnswer, format!("{url}: no answer within {} s", most.as_secs()))
+            ..failed(url, &format!("no answer within {} s", wanted.most.as_secs()))
         },
-        other => bad(Fault::HealthBadAnswer, format!("{url}: {other}")),
+        Failed::Otherwise(cause) => failed(url, &cause),
     }
 }
 
-/// Compares a body with the page of a release. Reads no more of it than shows a difference.
-fn has_bytes_of(body: &mut ureq::Body, page: &Path) -> Result<bool, String> {
-    let wanted = site::page(page).map_err(|error| error.in_public().report().causes.join(": "))?;
-    let Some(wanted) = wanted else { return Err(format!("{} is not there", page.display())) };
-    let mut got = Vec::new();
-    let most = wanted.len() as u64 + 1;
-    body.as_reader().take(most).read_to_end(&mut got).map_err(|error| error.to_string())?;
-    Ok(got == wanted)
+fn failed(url: &str, cause: &str) -> Bad {
+    bad(Fault::HealthBadAnswer, format!("{url}: {cause}"))
+}
+
+/// The page of a release.
+async fn bytes_of(page: PathBuf) -> Result<Vec<u8>, String> {
+    let name = page.display().to_string();
+    match blocking(move || site::page(&page)).await {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(format!("{name} is not there")),
+        Err(error) => Err(error.in_public().report().causes.join(": ")),
+    }
 }
 
 #[cfg(test)]
@@ -167,32 +151,5 @@ mod tests {
             |status| refused("http://127.0.0.1:1/", Answer { status, location: None, is_page: true }).remedy;
         assert!(remedy(400).unwrap().contains("health.host"));
         assert_eq!(remedy(500), None);
-    }
-
-    /// The request that a service gets, which answers 204.
-    async fn sent(host: Option<&str>) -> String {
-        use std::io::{Read, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/health", listener.local_addr().unwrap());
-        let service = std::thread::spawn(move || {
-            let (mut connection, _) = listener.accept().unwrap();
-            let mut request = vec![0; 4096];
-            let length = connection.read(&mut request).unwrap();
-            connection.write_all(b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n").unwrap();
-            String::from_utf8_lossy(&request[..length]).to_lowercase()
-        });
-        assert_eq!(
-            ask(url, host.map(str::to_owned), Duration::from_secs(5), None).await.unwrap().status,
-            204
-        );
-        service.join().unwrap()
-    }
-
-    #[tokio::test]
-    async fn the_host_header_is_the_configured_one_or_the_address() {
-        let request = sent(Some("api.example.com:8443")).await;
-        assert!(request.contains("\r\nhost: api.example.com:8443\r\n"), "{request}");
-        assert_eq!(request.matches("\r\nhost:").count(), 1, "{request}");
-        assert!(sent(None).await.contains("\r\nhost: 127.0.0.1:"));
     }
 }

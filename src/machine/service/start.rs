@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::now;
-use crate::machine::process::program::{self, Output, how_it_ended};
-use crate::machine::process::units::{self, UnitState};
+use crate::machine::process::units::{self, Job, UnitState};
 use crate::machine::process::{journal, reason};
 use crate::secret::Message;
+
+/// systemd gives a start 90 s by default, and a stop as much.
+const RESTART: Duration = Duration::from_secs(110);
 
 /// Restarts the unit, or starts it, with the files as they are now.
 pub async fn restart(unit: &str) -> Result<()> {
@@ -18,16 +22,15 @@ pub async fn restart(unit: &str) -> Result<()> {
         units::forget_failed(unit).await;
     }
     let began = now();
-    let line = ["systemctl", "restart", "--", unit];
-    let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
-    if output.ok() {
+    let ended = units::run(Job::Restart, unit, RESTART).await?;
+    if ended.is_done {
         return Ok(());
     }
     let now = units::state(unit).await;
     let doing = format!("starting {unit}");
     let error = match &now {
         Ok(now) if now.imds_answered => Fault::ImdsAnswers.error(doing, units::IMDS_ANSWERS_SERVICE),
-        now => not_started(unit, began, now.as_ref().ok(), &output)
+        now => not_started(unit, began, now.as_ref().ok(), ended.how)
             .await
             .remedy(format!("journalctl -u {unit} shows why")),
     };
@@ -39,43 +42,41 @@ pub async fn restart(unit: &str) -> Result<()> {
         }
         _ => Vec::new(),
     };
-    Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
+    Err(error.saying(if said.is_empty() { ended.said } else { said }))
 }
 
 /// Restarts several units at the same time. Returns whether all of them started.
 pub async fn restart_at_once(units: &[String]) -> Result<bool> {
-    let line: Vec<&str> =
-        ["systemctl", "restart", "--"].into_iter().chain(units.iter().map(String::as_str)).collect();
-    Ok(program::run(&line, None, Duration::from_secs(110), 64 << 10).await?.ok())
+    let ended = try_join_all(units.iter().map(|unit| units::run(Job::Restart, unit, RESTART))).await?;
+    Ok(ended.iter().all(|ended| ended.is_done))
 }
 
 /// Reloads the running unit by its `ExecReload=`.
 pub async fn reload(unit: &str) -> Result<()> {
-    let output =
-        program::run(&["systemctl", "reload", "--", unit], None, Duration::from_secs(115), 64 << 10).await?;
-    if output.ok() {
+    let ended = units::run(Job::Reload, unit, Duration::from_secs(115)).await?;
+    if ended.is_done {
         return Ok(());
     }
     let state = units::state(unit).await?;
     let said = journal::last_lines(&[state.invocation]).await;
     let cause = match said.iter().rev().find(|line| line.says(RELOAD)) {
         Some(line) => Message::from(line.trimmed()),
-        None => Message::from(how_it_ended(&output)),
+        None => Message::from(ended.how),
     };
     let error = Fault::ServiceExited.error(format!("reloading {unit}"), cause);
-    Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
+    Err(error.saying(if said.is_empty() { ended.said } else { said }))
 }
 
 /// The start of the line with which bootagent's reload programs report why a reload failed.
 const RELOAD: &str = "reload: ";
 
-/// The error with systemd's reason from the journal: systemctl only prints that the start failed.
-async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, output: &Output) -> Error {
+/// The error with systemd's reason from the journal: the job's result only says that the start failed.
+async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, how: String) -> Error {
     let step = reason::step_of(now.and_then(|now| now.exit));
     let cause = match (reason::reason(unit, began).await, step) {
         (Some(reason), _) => Message::from("systemd says: ").and(reason),
         (None, Some(step)) => format!("systemd could not start it: step {step} failed").into(),
-        (None, None) => how_it_ended(output).into(),
+        (None, None) => how.into(),
     };
     Fault::UnitFailed.error(format!("starting {unit}"), cause)
 }

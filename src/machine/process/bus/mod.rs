@@ -1,7 +1,8 @@
-//! Asks systemd on its own socket, as systemctl does for root: what `systemctl show` prints, without a program that has to start. That
-//! program costs about ten milliseconds of a processor each time. Changes nothing. Every failure is an error of which the
-//! caller makes nothing but a call of systemctl.
+//! Talks to systemd on its own socket, as systemctl does for root: what `systemctl show` prints, and jobs of units (`job`), without a
+//! program that has to start. That program costs about ten milliseconds of a processor each time. Every failure is an error of
+//! which the caller makes nothing but a call of systemctl.
 
+pub mod job;
 mod wire;
 
 use std::io;
@@ -22,8 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// In bytes. The properties of a unit take about 20 KiB.
 const LONGEST: usize = 4 << 20;
 
-/// Not kept for longer, because systemd sends its signals to every connection, and holds in memory what is not read.
-static SYSTEMD: Line = Line::new(SOCKET, Duration::from_millis(500));
+/// For longer than a health check waits between two looks. Not for much longer, because systemd sends its signals to every
+/// connection, and holds in memory what is not read.
+static SYSTEMD: Line = Line::new(SOCKET, Duration::from_millis(800));
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 
 /// The wanted properties of each of these units, in their order, by the names that `systemctl show` prints. Each unit's are of one
 /// moment.
@@ -49,9 +53,7 @@ pub async fn names(patterns: &[String]) -> io::Result<Vec<String>> {
         .ask(async |bus| {
             // In every state.
             let body = Body::default().texts(&[]).texts(patterns);
-            let manager = "org.freedesktop.systemd1.Manager";
-            let path = "/org/freedesktop/systemd1";
-            let reply = bus.call(path, manager, "ListUnitsByPatterns", &body).await?;
+            let reply = bus.call(MANAGER_PATH, MANAGER, "ListUnitsByPatterns", &body).await?;
             let units = reply.content("a(ssssssouso)").ok_or_else(garbled)?;
             Ok(units.list().iter().filter_map(|unit| unit.list().first()).map(Value::text).collect())
         })
@@ -140,16 +142,49 @@ impl Bus {
         self.serial += 1;
         self.stream.write_all(&wire::call(self.serial, path, interface, member, body)).await?;
         loop {
-            let mut message = vec![0; wire::FIXED];
-            self.stream.read_exact(&mut message).await?;
-            let head = Head::of(&message).filter(|head| head.length() <= LONGEST).ok_or_else(garbled)?;
-            message.resize(head.length(), 0);
-            self.stream.read_exact(&mut message[wire::FIXED..]).await?;
             // What is not the answer is a signal, which systemd sends to everyone on this socket.
+            let (head, message) = self.read().await?;
             if head.answers(&message, self.serial) {
                 return Ok(Reply { head, message });
             }
         }
+    }
+
+    /// Waits for a signal of this name and these types whose values `fit`.
+    async fn signal(
+        &mut self,
+        member: &str,
+        types: &str,
+        fit: impl Fn(&[Value]) -> bool,
+    ) -> io::Result<Value> {
+        loop {
+            let (head, message) = self.read().await?;
+            if let Some(values) = head.signal(&message, member, types)
+                && fit(values.list())
+            {
+                return Ok(values);
+            }
+        }
+    }
+
+    /// The next message.
+    async fn read(&mut self) -> io::Result<(Head, Vec<u8>)> {
+        let mut message = Vec::with_capacity(wire::FIXED);
+        self.read_up_to(&mut message, wire::FIXED).await?;
+        let head = Head::of(&message).filter(|head| head.length() <= LONGEST).ok_or_else(garbled)?;
+        message.reserve_exact(head.length().saturating_sub(wire::FIXED));
+        self.read_up_to(&mut message, head.length()).await?;
+        Ok((head, message))
+    }
+
+    /// Not by `read_exact`, for which a buffer must be filled with zeros first.
+    async fn read_up_to(&mut self, message: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        while let Some(missing) = length.checked_sub(message.len()).filter(|missing| *missing > 0) {
+            if (&mut self.stream).take(missing as u64).read_buf(message).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -161,6 +196,10 @@ struct Reply {
 impl Reply {
     fn content(&self, signature: &str) -> Option<Value> {
         self.head.content(&self.message, signature)
+    }
+
+    fn is_return(&self) -> bool {
+        self.head.is_return()
     }
 
     fn properties(&self, wanted: &[&str]) -> Option<Properties> {

@@ -10,6 +10,7 @@ const LITTLE: u8 = b'l';
 const CALL: u8 = 1;
 const RETURN: u8 = 2;
 const ERROR: u8 = 3;
+const SIGNAL: u8 = 4;
 const PATH: u8 = 1;
 const INTERFACE: u8 = 2;
 const MEMBER: u8 = 3;
@@ -146,6 +147,20 @@ impl Head {
     pub fn answers(&self, message: &[u8], serial: u32) -> bool {
         let answered = self.field(message, ANSWERED).map(|value| value.number());
         matches!(self.kind, RETURN | ERROR) && answered == Some(serial.into())
+    }
+
+    /// Whether the call succeeded.
+    pub fn is_return(&self) -> bool {
+        self.kind == RETURN
+    }
+
+    /// The values of a signal of this name and these types.
+    pub fn signal(&self, message: &[u8], member: &str, signature: &str) -> Option<Value> {
+        let is_text =
+            |code: u8, text: &str| self.field(message, code).is_some_and(|field| field.text() == text);
+        let is_so = self.kind == SIGNAL && is_text(MEMBER, member) && is_text(SIGNATURE, signature);
+        let bytes = message.get(self.before_the_body()..).filter(|_| is_so)?;
+        Reader { bytes, at: 0 }.value(&mut format!("({signature})").as_bytes(), 0)
     }
 
     /// The one value of the answer; `None` if it is an error, or of another type than `signature`.

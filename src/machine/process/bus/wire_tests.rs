@@ -17,6 +17,18 @@ fn with_body(kind: u8, answered: u32, signature: &str, body: &[u8]) -> Vec<u8> {
     super::message(kind, 7, fields, body)
 }
 
+/// The signal that a job ended so.
+pub fn removed(job: &str, result: &str) -> Vec<u8> {
+    let mut fields = vec![MEMBER, 1, b's', 0];
+    put_text(&mut fields, "JobRemoved");
+    pad(&mut fields, 8);
+    fields.extend([SIGNATURE, 1, b'g', 0, 4]);
+    fields.extend(b"uoss\0");
+    let mut body = 7_u32.to_le_bytes().to_vec();
+    [job, "auth.service", result].iter().for_each(|text| put_text(&mut body, text));
+    super::message(SIGNAL, 9, fields, &body)
+}
+
 fn read(message: &[u8], signature: &str) -> Option<Value> {
     head(message)?.content(message, signature)
 }
@@ -53,6 +65,20 @@ fn properties() -> Vec<u8> {
     pad(&mut body, 8);
     body.extend(entries);
     body
+}
+
+#[test]
+fn a_signal_is_known_by_its_name_and_types() {
+    let message = removed("/job/7", "failed");
+    let signal = |member, types| Head::of(&message[..FIXED]).unwrap().signal(&message, member, types);
+    let values = signal("JobRemoved", "uoss").unwrap();
+    assert_eq!(
+        (values.list()[1].text(), values.list()[3].text()),
+        ("/job/7".to_owned(), "failed".to_owned())
+    );
+    assert_eq!((signal("JobNew", "uoss"), signal("JobRemoved", "uos")), (None, None));
+    let answer = super::tests::message(RETURN, 3, "uoss", "x");
+    assert_eq!(Head::of(&answer[..FIXED]).unwrap().signal(&answer, "JobRemoved", "uoss"), None);
 }
 
 #[test]

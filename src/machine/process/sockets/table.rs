@@ -14,9 +14,11 @@ use super::Listener;
 
 /// All listening TCP sockets of this network namespace.
 pub fn listening() -> Vec<Listener> {
+    // The kernel puts no more than 8 KiB, or as much as there is room for, into one datagram.
+    let mut buffer = vec![0; 16 << 10];
     [Family::V4, Family::V6]
         .into_iter()
-        .flat_map(|family| sock_diag(family).unwrap_or_else(|| proc_net_tcp(family)))
+        .flat_map(|family| sock_diag(family, &mut buffer).unwrap_or_else(|| proc_net_tcp(family)))
         .collect()
 }
 
@@ -38,13 +40,11 @@ const HEADER: usize = 16;
 const MOST: usize = 100_000;
 
 /// The family's listening sockets from sock_diag; `None` if the kernel does not answer as documented.
-fn sock_diag(family: Family) -> Option<Vec<Listener>> {
+fn sock_diag(family: Family, buffer: &mut [u8]) -> Option<Vec<Listener>> {
     let socket = ask(family)?;
     let mut found = Vec::new();
-    let mut buffer = vec![0; 64 * 1024];
     while found.len() < MOST {
-        let length =
-            recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()).ok().filter(|length| *length > 0)?;
+        let length = recv(socket.as_raw_fd(), buffer, MsgFlags::empty()).ok().filter(|length| *length > 0)?;
         let mut rest = buffer.get(..length)?;
         while let Some((kind, body, next)) = message(rest) {
             match kind {

@@ -12,7 +12,8 @@ fn both_ways_show_the_same_sockets() {
     for (family, wanted) in [(Family::V4, Some(&v4)), (Family::V6, v6.as_ref())] {
         let Some(wanted) = wanted.map(|listener| listener.local_addr().unwrap()) else { continue };
         let at = |found: Vec<Listener>| found.into_iter().find(|listener| listener.address == wanted);
-        let from_diag = at(sock_diag(family).expect("the kernel has sock_diag")).expect("sock_diag shows it");
+        let from_diag = at(sock_diag(family, &mut [0; 16 << 10]).expect("the kernel has sock_diag"))
+            .expect("sock_diag shows it");
         assert_eq!(Some(from_diag), at(proc_net_tcp(family)));
         let addresses: Vec<_> = listening().iter().map(|listener| listener.address).collect();
         assert!(addresses.contains(&wanted), "{wanted} is not among {addresses:?}");
