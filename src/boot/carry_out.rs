@@ -32,7 +32,7 @@ pub async fn carry_out(
     let context = Context { scratch, tokens: tokens.as_ref(), ..Context::default() };
     apply::apply(machine, plan, context, report).await?;
     if let Err(error) = machine.remember() {
-        tracing::warn!("the versions of the machine's programs are not recorded: {}", error.in_public());
+        tracing::warn!("what need not be looked at again is not recorded: {}", error.in_public());
     }
     Ok(())
 }

@@ -259,7 +259,8 @@ pub trait Host: Observe {
     /// Sends one heartbeat, unless the hook is completed already. One attempt: the next one is soon.
     async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()>;
 
-    /// Records which versions the machine's programs printed, so that the next run need not start them.
+    /// Records which versions the machine's programs printed, and which CA certificates can be used, so that the next run need not
+    /// start those programs, and parse these certificates once less.
     fn remember(&self) -> Result<()>;
 }
 

@@ -9,7 +9,8 @@ use crate::machine::now;
 const TICK: Duration = Duration::from_secs(1);
 
 impl Report {
-    /// Runs `work`, and meanwhile updates the heartbeat and shows what the run waits for.
+    /// Runs `work`, and meanwhile updates the heartbeat and shows what the run waits for. What is to be written then is written with
+    /// the end of the run (`ending`).
     pub async fn accompany<T>(&self, work: impl Future<Output = T>) -> T {
         let postponing = self.rhythm.postpone();
         let done = tokio::select! {
@@ -18,7 +19,6 @@ impl Report {
             never = self.write_on() => never,
         };
         drop(postponing);
-        self.write_rest();
         locked(&self.living).clear();
         done
     }
@@ -43,7 +43,8 @@ impl Report {
         let is_due = status.waiting != waiting || now().saturating_sub(status.heartbeat) >= HEARTBEAT;
         drop(status);
         if is_due {
-            self.begin();
+            self.claim();
+            self.update(|_| {});
         }
         let lines = locked(&self.ongoing).lines(Instant::now());
         if self.is_published {

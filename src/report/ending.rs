@@ -18,7 +18,7 @@ impl Report {
     /// Ends the run: the service is healthy, perhaps with warnings; or, of a plan without a health check, its release is
     /// complete.
     pub fn in_service(&self) {
-        self.begin();
+        self.claim();
         self.update(|status| {
             let has_mark = |mark| status.steps.iter().any(|step| step.mark == Some(mark));
             let state = match status.error {
@@ -36,7 +36,7 @@ impl Report {
         if self.status().error.is_none() {
             self.say_error(&error.to_string());
         }
-        self.begin();
+        self.claim();
         self.update(|status| {
             status.error.get_or_insert(error.report());
             let state = if status.serving.is_some() { State::Degraded } else { State::Failed };

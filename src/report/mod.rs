@@ -176,9 +176,8 @@ impl Report {
     }
 
     /// From now on the status file is this run's.
-    fn begin(&self) {
+    fn claim(&self) {
         self.has_begun.store(true, Ordering::Relaxed);
-        self.update(|_| {});
     }
 
     pub fn started(&self) {
@@ -191,7 +190,7 @@ impl Report {
 
     /// `is_pinned`: the instance keeps its commit, so that nothing is fetched.
     pub fn selected(&self, selection: &Selection, is_pinned: bool) {
-        self.begin();
+        self.claim();
         self.update(|status| {
             status.service = Some(selection.service.clone());
             status.environment = Some(selection.environment.clone());

@@ -121,6 +121,22 @@ class TestSecondRun:
         changes = difference(before, files(machine, "/etc", "/opt", "/var/lib/bootagent"))
         assert not changes, "\n".join(changes)
 
+    def test_systemd_itself_restarts_the_service_and_systemctl_where_its_socket_is_gone(self, shared, machine):  # noqa: F811
+        trace = ["strace", "--follow-forks", "--trace=execve", "--signal=none", "--output=/root/trace"]
+        for token, is_away in (("third", False), ("fourth", True)):
+            secret(shared, TOKEN=token, MORE="x")
+            _, pid, _ = process(machine)
+            if is_away:
+                machine.check(["mv", "/run/systemd/private", "/run/systemd/private.away"])
+            again = machine.run([*trace, "bootagent", "run"])
+            if is_away:
+                machine.check(["mv", "/run/systemd/private.away", "/run/systemd/private"])
+            assert again.code == 0, again.stderr
+            assert process(machine)[1] != pid and ask(machine, "env")["TOKEN"] == token
+            asked = [line for line in machine.read("/root/trace").splitlines() if '"systemctl", "restart"' in line]
+            assert bool(asked) is is_away, "\n".join(asked)
+        machine.check(["rm", "/root/trace"])
+
 
 class TestUpdate:
     """run --update: forward twice, and then to a commit that exits at once."""

@@ -10,5 +10,6 @@ pub mod owned;
 pub mod path_at;
 pub mod remove;
 pub mod room;
+pub mod same_file;
 pub mod staging;
 pub mod walk;

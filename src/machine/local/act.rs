@@ -15,6 +15,7 @@ use crate::machine::release_cache;
 use crate::machine::service::{data_host, ensure_running, gate, hooks, leftovers, reach, retry};
 use crate::machine::upkeep::{journal, labels, swap};
 use crate::machine::volume;
+use crate::machine::web::trust;
 use crate::machine::{Change, Check, Context, Host, Observe, blocking};
 use crate::plan::{Action, Keepalive};
 
@@ -28,7 +29,8 @@ impl Host for LocalHost {
     }
 
     fn remember(&self) -> Result<()> {
-        self.versions().write()
+        self.versions().write()?;
+        trust::remember()
     }
 }
 

@@ -175,10 +175,12 @@ impl Head {
         let mut found = Properties::new();
         while reader.at < end {
             reader.align(8)?;
-            let key = reader.u32().and_then(|length| reader.text(length as usize))?.text();
-            match wanted.contains(&key.as_str()) {
-                true => drop(found.insert(key, reader.value(&mut b"v".as_slice(), 0)?)),
-                false => reader.skip(&mut b"v".as_slice(), 0)?,
+            let length = reader.u32()? as usize;
+            let key = reader.take(length)?;
+            reader.take(1)?;
+            match wanted.iter().find(|name| name.as_bytes() == key) {
+                Some(name) => drop(found.insert((*name).to_owned(), reader.value(&mut b"v".as_slice(), 0)?)),
+                None => reader.skip(&mut b"v".as_slice(), 0)?,
             }
         }
         (reader.at == end).then_some(found)
