@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::LazyLock;
 
-/// The processes of a control group and of the groups below it, in cgroup v2, the hybrid layout, or v1's systemd
-/// hierarchy.
+/// Those of cgroup v2, the hybrid layout, and v1's systemd hierarchy that this machine has. systemd mounts them before all else.
+static ROOTS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let all = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
+    all.into_iter().filter(|root| Path::new(root).is_dir()).collect()
+});
+
+/// The processes of a control group and of the groups below it.
 pub fn processes(cgroup: &str) -> BTreeSet<u32> {
     let mut pids = BTreeSet::new();
     if cgroup.len() > 1 {
-        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"] {
+        for root in ROOTS.iter() {
             collect(&Path::new(root).join(cgroup.trim_start_matches('/')), &mut pids, 0);
         }
     }
