@@ -89,7 +89,8 @@ pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, rep
     hooks.environment.insert("BOOTAGENT_ERROR".to_owned(), failed.code().name().to_owned());
     let action = Action::RunHooks(hooks);
     let (id, headline, redaction) = ("hooks-after-failure", headline(&action), Some(&plan.redaction));
-    let context = Context::default();
+    let before = || report.write_rest();
+    let context = Context { before: Some(&before), ..Context::default() };
     let acting = report.hearing(id, &headline, redaction, machine.act(&action, &context));
     match timeout(AFTER_FAILURE.min(plan.budget.duration()), acting).await {
         Ok(Ok(_)) => {}
@@ -144,7 +145,8 @@ impl DiskCleanup<'_> {
         self.is_done.set(true);
         let mut removed = Vec::new();
         for step in self.steps {
-            let context = Context::default();
+            let before = || report.write_rest();
+            let context = Context { before: Some(&before), ..Context::default() };
             let acting = machine.act(&step.action, &context);
             match timeout(step.timeout.duration(), acting).await {
                 Ok(Ok(Change::Changed(_))) => removed.push(headline(&step.action)),

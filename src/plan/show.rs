@@ -26,6 +26,8 @@ pub struct Shown<'a> {
     pub all: bool,
 }
 
+const OWN_INSTALLER: &str =
+    "by bootagent's own installer, which starts npm only for what only npm is certain of";
 const LEGEND: &str = "+ create, ~ change, > run, - remove, = unchanged";
 
 /// Everything that a run would do, in order.
@@ -262,6 +264,9 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         }
         Action::InstallTool(tool) => {
             line(format!("by {} as {}, without secrets and without IMDS", words(&tool.argv), tool.user));
+            if tool.own_installer.is_some() {
+                line(OWN_INSTALLER.to_owned());
+            }
             let files = tool.files.iter().map(|(name, text)| format!("{name} ({} bytes)", text.len()));
             line(format!("from files that bootagent ships: {}", files.collect::<Vec<_>>().join(", ")));
             line("may write: the new directory and a private /tmp".to_owned());
@@ -301,10 +306,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             ));
             line(format!("may write: {}", paths(&command.sandbox.writable)));
             if command.own_installer.is_some() {
-                line(
-                    "by bootagent's own installer, which starts npm only for what only npm is certain of"
-                        .to_owned(),
-                );
+                line(OWN_INSTALLER.to_owned());
             }
             command.registries.iter().map(RegistryAccess::line).for_each(&mut line);
             match before.filter(|(_, before)| before.environment == command.environment) {

@@ -17,6 +17,9 @@ pub struct InstallTool {
     #[serde(serialize_with = "lengths")]
     pub files: BTreeMap<String, String>,
     pub argv: Vec<String>,
+    /// The version of Node, if bootagent's own installer carries out this `npm ci`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_installer: Option<String>,
     /// The user that installs it. Afterwards root owns it.
     pub user: String,
     pub environment: BTreeMap<String, String>,

@@ -340,6 +340,8 @@ impl Report {
     /// Reports the run's error before the recovery, which can take minutes and fail with other errors.
     pub fn first_error(&self, error: &Error) {
         self.update(|status| status.error = Some(error.report()));
+        // Programs that the operator wants to be told may read it now.
+        self.write_rest();
         self.say_error(&error.to_string());
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// The shortest time between two writes: what a reader, and a killed run, can miss.
+/// The shortest time between two writes that need not be at once.
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Default)]

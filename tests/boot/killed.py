@@ -1,5 +1,5 @@
 """Kills the agent before its Nth call of a kind takes effect, for every kind of call by which it changes the disk: what it
-writes takes effect by a rename, its status before and after each step."""
+writes takes effect by a rename, its status before each change."""
 
 import re
 from collections import Counter, defaultdict

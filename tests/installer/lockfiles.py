@@ -82,12 +82,12 @@ SHAPE = {
 }  # fmt: skip
 
 
-def sized(versions: list[tuple[str, str]], size: int, attempt: int) -> dict:
-    """A project of so many packages, more or less: each of them is required by itself, and brings few others along."""
-    chosen = random.Random(size * 100 + attempt)
+def sized(versions: list[tuple[str, str]], count: int, attempt: int) -> dict:
+    """A project that requires so many packages, each of which may bring others along."""
+    chosen = random.Random(count * 100 + attempt)
     # Not those of one platform, of which npm refuses the others.
     elsewhere = ("linux", "musl", "wasm")
     usable = [each for each in versions if not each[0].startswith("npm") and "+" not in each[1] and not any(word in each[0] for word in elsewhere)]
     names = dict(usable)
     # Peers of so many would contradict each other, or not be in the store.
-    return project(dict(chosen.sample(sorted(names.items()), min(len(names), size // 2)))) | {".npmrc": "legacy-peer-deps=true\n"}
+    return project(dict(chosen.sample(sorted(names.items()), min(len(names), count)))) | {".npmrc": "legacy-peer-deps=true\n"}

@@ -24,9 +24,11 @@ import compare
 import picture
 import store
 from lockfiles import sized
-from projects import LARGE, SMALL
+from projects import LARGE, SMALL, WIDE
 from local_registry import Registry
 
+# Of projects of one size, until one fits.
+ATTEMPTS = 40
 MEASURES = {"wall": "wall time", "processor": "processor time", "memory": "peak memory"}
 
 
@@ -61,14 +63,14 @@ def high_water(pid):
     return int(found[1]) if found and program != os.readlink("/proc/self/exe") else 0
 
 
-def round_of(comparison, locked, chosen, scratch):
+def round_of(comparison, locked, chosen):
     """Both in random order: {"ours": measures, "npm's": measures}."""
     ci = [comparison.npm, "ci", *compare.QUIET, "--include=dev"]
     ours = [comparison.bootagent, "__child", "npm-tree", "--", f"--node={comparison.version}", *ci]
     found, both = {}, [("ours", ours), ("npm's", ci)]
     chosen.shuffle(both)
     for who, argv in both:
-        with tempfile.TemporaryDirectory(dir=scratch) as place:
+        with tempfile.TemporaryDirectory(dir=comparison.scratch) as place:
             directory = Path(place, "app")
             shutil.copytree(locked, directory)
             found[who] = measure(argv, directory, comparison.env | {"npm_config_cache": f"{place}/cache"})
@@ -87,16 +89,16 @@ def main():
     options.add_argument("--picture", type=Path)
     options = options.parse_args()
     work, chosen = options.work.absolute(), random.Random(1)
-    answers = store.answers(work) if options.filled else compare.prepared(work, options.node, {**SMALL, **LARGE})
+    answers = store.answers(work) if options.filled else compare.prepared(work, options.node, {**SMALL, **LARGE, **WIDE})
     lines = []
     with Registry(work, answers, options.node or None) as registry:
         comparison = compare.Comparison(str(Path(options.bootagent).absolute()), work, registry, options.node)
+        comparison.scratch = options.scratch or work
         for size in options.sizes:
             locked = sized_lockfile(comparison, answers, size)
-            count = len(json.loads((locked / "package-lock.json").read_text())["packages"]) - 1
-            scratch = options.scratch or work
-            round_of(comparison, locked, chosen, scratch)
-            rounds = [round_of(comparison, locked, chosen, scratch) for _ in range(options.rounds)]
+            count = packages_of(locked)
+            round_of(comparison, locked, chosen)
+            rounds = [round_of(comparison, locked, chosen) for _ in range(options.rounds)]
             ratios = {name: [one["ours"][name] / one["npm's"][name] for one in rounds] for name in MEASURES}
             own = {name: statistics.median(one["ours"][name] for one in rounds) for name in MEASURES}
             npm = {name: statistics.median(one["npm's"][name] for one in rounds) for name in MEASURES}
@@ -113,21 +115,32 @@ def main():
 
 
 def sized_lockfile(comparison, answers, size):
-    """A project of about so many packages; what only npm installs is not among them."""
-    for attempt in range(20):
-        name = f"sized-{size}-{attempt}"
-        locked, why = comparison.locked(name, sized(store.versions(answers), size, attempt))
+    """A project with about so many packages, without those that only npm installs."""
+    required = max(2, size // 8)
+    for attempt in range(ATTEMPTS):
+        locked, _ = comparison.locked(f"sized-{size}-{attempt}", sized(store.versions(answers), required, attempt))
         if locked is None:
             continue
-        with tempfile.TemporaryDirectory(dir=comparison.work) as scratch:
-            directory = Path(scratch, "app")
-            shutil.copytree(locked, directory)
-            ci = [comparison.npm, "ci", *compare.QUIET, "--include=dev"]
-            ours = [comparison.bootagent, "__child", "npm-tree", "--", f"--node={comparison.version}", *ci]
-            done = subprocess.run(ours, cwd=directory, env=comparison.env, capture_output=True, text=True, timeout=compare.LIMIT)
-            if done.returncode == 0 and compare.FOR_NPM not in done.stderr:
-                return locked
+        count = packages_of(locked)
+        if 0.85 <= count / size <= 1.15 and is_ours(comparison, locked):
+            return locked
+        required = max(2, round(required * min(2, max(0.5, size / count))))
     raise RuntimeError(f"no project of {size} packages is installed without npm")
+
+
+def packages_of(locked):
+    return len(json.loads((locked / "package-lock.json").read_text())["packages"]) - 1
+
+
+def is_ours(comparison, locked):
+    """Whether bootagent installs it without npm."""
+    with tempfile.TemporaryDirectory(dir=comparison.scratch) as scratch:
+        directory = Path(scratch, "app")
+        shutil.copytree(locked, directory)
+        ci = [comparison.npm, "ci", *compare.QUIET, "--include=dev"]
+        ours = [comparison.bootagent, "__child", "npm-tree", "--", f"--node={comparison.version}", *ci]
+        done = subprocess.run(ours, cwd=directory, env=comparison.env, capture_output=True, text=True, timeout=compare.LIMIT)
+        return done.returncode == 0 and compare.FOR_NPM not in done.stderr
 
 
 if __name__ == "__main__":

@@ -65,6 +65,29 @@ LARGE = {
     "webpack": project({"lodash": "4"}, {"webpack": "5", "webpack-cli": "6", "@babel/core": "7", "@babel/preset-env": "7"}),
 }
 
+# For `measure.py`, whose projects have up to 2,000 packages. Peers of so many would contradict each other.
+WIDE = {
+    name: files | {".npmrc": "legacy-peer-deps=true\n"}
+    for name, files in {
+        "react-scripts": project({"react": "18", "react-dom": "18"}, {"react-scripts": "5"}),
+        "gatsby": project({"gatsby": "5", "react": "18", "react-dom": "18"}),
+        "nuxt": project({"nuxt": "3"}),
+        "storybook": project(
+            {"react": "18", "react-dom": "18"}, {"storybook": "8", "@storybook/react-vite": "8", "vite": "6"}
+        ),
+        "lerna": project({}, {"lerna": "8"}),
+        "firebase": project({"firebase": "11", "firebase-admin": "13"}, {"firebase-tools": "13"}),
+        "aws": project(
+            {"aws-sdk": "2", "@aws-sdk/client-s3": "3", "@aws-sdk/client-sqs": "3", "@aws-sdk/client-dynamodb": "3"},
+            {"serverless": "3"},
+        ),
+        "expo": project({"expo": "52", "react": "18.3.1", "react-native": "0.76"}),
+        "semantic-release": project(
+            {}, {"semantic-release": "24", "commitizen": "4", "lint-staged": "15", "prettier": "3", "stylelint": "16"}
+        ),
+    }.items()
+}
+
 # What npm cannot take from a registry; the lockfile is written by hand.
 GIT = "git+ssh://git@github.com/acme/is-number.git#98e8ff1da1a89f93d1397a24d7413ed15421c139"
 ELSEWHERE = {

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     /// A file that has not changed for a while.
-    pub fn settled() -> Metadata {
+    fn settled() -> Metadata {
         std::fs::metadata("/proc/self/exe").unwrap()
     }
 

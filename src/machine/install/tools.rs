@@ -13,6 +13,7 @@ use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
+use crate::machine::npm_tree;
 use crate::machine::process::{journal, units};
 use crate::machine::{Check, blocking, now};
 use crate::plan::{FileHash, InstallTool, Mode, Owner, Sha2, layout};
@@ -84,7 +85,10 @@ async fn run(tool: &InstallTool) -> Result<()> {
         .hidden(Path::new(layout::RUN))
         .directory(Path::new(MOUNT))
         .environment(&tool.environment);
-    let argv = wrapper::command_line(&tool.argv, false)?;
+    let argv = match &tool.own_installer {
+        Some(node) => npm_tree::command_line(node, &tool.argv)?,
+        None => wrapper::command_line(&tool.argv, false)?,
+    };
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {

@@ -16,6 +16,7 @@ use crate::secret::excerpt;
 /// The child role. Its arguments: `--node=VERSION`, then npm's command line.
 pub const ROLE: &str = "npm-tree";
 
+const NO_SCRIPTS: &str = "--ignore-scripts";
 const LOCKFILES: &[&str] = &["npm-shrinkwrap.json", "package-lock.json"];
 
 /// The command line with which bootagent carries out this `npm ci`, after a proof that it cannot reach IMDS.
@@ -90,7 +91,8 @@ fn attempt(node: &str, npm: &[String], project: &Path) -> Result<Tree> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let program = npm.first().map(PathBuf::from).unwrap_or_default();
-    let settings = Settings::read(&variables, &layers(&variables, &program, project))?;
+    let mut settings = Settings::read(&variables, &layers(&variables, &program, project))?;
+    settings.runs_scripts &= !npm.iter().any(|word| word == NO_SCRIPTS);
     let files = Project(project.to_owned());
     let lockfile = LOCKFILES.iter().find_map(|name| read(&project.join(name)));
     let Some(lockfile) = lockfile else {
@@ -118,7 +120,7 @@ fn omits_development(npm: &[String]) -> Result<bool> {
     let mut omits = None;
     for word in npm.iter().skip(1) {
         match word.as_str() {
-            "ci" | "--no-audit" | "--no-fund" => {}
+            "ci" | "--no-audit" | "--no-fund" | NO_SCRIPTS => {}
             "--omit=dev" => omits = Some(true),
             "--include=dev" => omits = Some(false),
             _ => return Err(unusual()),
@@ -190,6 +192,7 @@ mod tests {
         };
         assert!(line(&["ci", "--no-audit", "--omit=dev"]).is_ok_and(|omits| omits));
         assert!(line(&["ci", "--include=dev"]).is_ok_and(|omits| !omits));
+        assert!(line(&["ci", "--omit=dev", "--ignore-scripts"]).is_ok_and(|omits| omits));
         for words in [&["ci", "--omit=optional"][..], &["install", "--omit=dev"], &["ci", "x"]] {
             assert!(line(words).is_err(), "{words:?}");
         }

@@ -1,5 +1,9 @@
 //! Why a unit did not start or how it ended, from systemd's messages in the journal. Reads only.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::exit::Exit;
 use super::program::tool;
 use super::units;
@@ -26,8 +30,17 @@ pub async fn reason(unit: &str, since: u64) -> Option<ForeignText> {
         NOT_SPAWNED,
         &of,
     ];
-    let messages = tool(&line, 10).await.ok()?.text();
-    best_line(&messages).map(ForeignText::line)
+    for pause in [None, Some(Duration::from_millis(250))] {
+        // journald writes a moment after systemd knows.
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
+        let messages = tool(&line, 10).await.ok()?.text();
+        if let Some(found) = best_line(&messages) {
+            return Some(ForeignText::line(found));
+        }
+    }
+    None
 }
 
 /// The most specific line: the step that failed before exec, else any failure, else how the process ended.

@@ -2,10 +2,10 @@
 //! fails, as for every user but root. A service's unit is started in `service/start.rs`.
 
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::bus;
 pub use super::bus::job::Job;
@@ -106,6 +106,9 @@ pub async fn daemon_reload() -> Result<()> {
     const TIME: u64 = 60;
     match bus::job::reload_units(Duration::from_secs(TIME)).await {
         Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            Err(late("read its units anew", Duration::from_secs(TIME)))
+        }
         Err(_) => tool(&["systemctl", "daemon-reload"], TIME).await.map(drop),
     }
 }
@@ -128,32 +131,69 @@ pub struct Ended {
 
 /// Restarts, reloads or stops a unit, and waits for the end of that.
 pub async fn run(job: Job, unit: &str, time: Duration) -> Result<Ended> {
-    match bus::job::run(job, unit, time).await {
-        Ok(result) => Ok(Ended {
-            // Skipped: there was nothing to do, for which systemctl exits with 0, too.
-            is_done: matches!(result.as_str(), "done" | "skipped"),
-            how: format!("systemd's job to {} it ended with the result {result}", job.name()),
-            said: Vec::new(),
-        }),
-        Err(error) if error.kind() == ErrorKind::TimedOut => {
-            let cause = format!("not done after {} s", time.as_secs());
-            Err(Error::new(Code::Deadline, format!("waiting for systemd to {} {unit}", job.name()), cause))
+    let began = Instant::now();
+    let error = match bus::job::run(job, unit, time).await {
+        Ok(result) => {
+            return Ok(Ended {
+                // Skipped: there was nothing to do, for which systemctl exits with 0, too.
+                is_done: matches!(result.as_str(), "done" | "skipped"),
+                how: format!("systemd's job to {} it ended with the result {result}", job.name()),
+                said: Vec::new(),
+            });
         }
-        Err(_) => {
-            let output = program::run(&["systemctl", job.name(), "--", unit], None, time, KEPT).await?;
+        Err(error) => error.kind(),
+    };
+    let left = time.saturating_sub(began.elapsed());
+    match error {
+        ErrorKind::TimedOut => Err(late(&format!("{} {unit}", job.name()), time)),
+        ErrorKind::ConnectionAborted => afterwards(job, unit, left).await,
+        _ => {
+            let output = program::run(&["systemctl", job.name(), "--", unit], None, left, KEPT).await?;
             Ok(Ended { is_done: output.ok(), how: how_it_ended(&output), said: output.both_ends() })
         }
     }
 }
 
+/// What became of a job whose end nobody heard of: systemd goes on with its jobs when it has executed itself anew. Asked again, it
+/// would restart the service twice.
+async fn afterwards(job: Job, unit: &str, left: Duration) -> Result<Ended> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let waiting = async {
+        loop {
+            if let Ok(Some(state)) = bus::job::settled(unit).await {
+                return state;
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    let what = format!("{} {unit}", job.name());
+    let state = timeout(left, waiting).await.map_err(|_| late(&what, left))?;
+    Ok(Ended {
+        is_done: (state == "active") == (job != Job::Stop),
+        how: format!("systemd executed itself anew meanwhile, and the unit is {state}"),
+        said: Vec::new(),
+    })
+}
+
+fn late(what: &str, time: Duration) -> Error {
+    let cause = format!("not done after {} s", time.as_secs());
+    Error::new(Code::Deadline, format!("waiting for systemd to {what}"), cause)
+}
+
 /// Stops a unit and clears its failed state. Succeeds if there is no such unit.
 pub async fn stop(unit: &str) -> Result<()> {
-    let ended = run(Job::Stop, unit, Duration::from_secs(100)).await?;
-    if !ended.is_done && !is_gone(unit).await? {
-        return Err(Error::new(Code::Io, format!("stopping {unit}"), ended.how).saying(ended.said));
+    let failed = match run(Job::Stop, unit, Duration::from_secs(100)).await {
+        Ok(ended) if ended.is_done => None,
+        Ok(ended) => Some(Error::new(Code::Io, format!("stopping {unit}"), ended.how).saying(ended.said)),
+        Err(error) => Some(error),
+    };
+    match failed {
+        Some(error) if !is_gone(unit).await? => Err(error),
+        _ => {
+            forget_failed(unit).await;
+            Ok(())
+        }
     }
-    forget_failed(unit).await;
-    Ok(())
 }
 
 /// Stops a unit of this name that a killed run may have left running.

@@ -15,6 +15,8 @@ use std::pin::pin;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+const MOST_HEADERS: usize = 200;
+
 pub struct Wanted<'a> {
     pub address: SocketAddr,
     /// With a query, if there is one.
@@ -47,14 +49,17 @@ pub async fn get(wanted: &Wanted<'_>, most: usize) -> Result<Answer, Failed> {
 
 async fn exchange(wanted: &Wanted<'_>, most: usize) -> Result<Answer, String> {
     let request = Request::get(wanted.path)
-        .header(HOST, wanted.host.map_or_else(|| wanted.address.to_string(), str::to_owned))
+        .header(HOST, wanted.host.map_or_else(|| host_of(wanted.address), str::to_owned))
         .header(USER_AGENT, "bootagent")
         .header(ACCEPT, "*/*")
         .body(Empty::<Bytes>::new())
         .map_err(|error| causes(&error))?;
     let stream = TcpStream::connect(wanted.address).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| causes(&error))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(MOST_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| causes(&error))?;
     let asking = pin!(async {
         let answer = sender.send_request(request).await.map_err(|error| causes(&error))?;
         read(answer, most).await
@@ -64,6 +69,12 @@ async fn exchange(wanted: &Wanted<'_>, most: usize) -> Result<Answer, String> {
         Either::Left((answer, _)) => answer,
         Either::Right((_, asking)) => asking.await,
     }
+}
+
+/// The address as clients write it: without the usual port.
+fn host_of(address: SocketAddr) -> String {
+    let text = address.to_string();
+    text.strip_suffix(":80").map_or(text.clone(), str::to_owned)
 }
 
 async fn read(mut answer: Response<Incoming>, most: usize) -> Result<Answer, String> {
@@ -93,6 +104,15 @@ mod tests {
 
     /// What is made of an answer of these bytes, after which the server closes the connection if it `ends`.
     async fn answered(bytes: &'static [u8], ends: bool, most: usize) -> (Result<Answer, Failed>, String) {
+        asked(bytes, ends, most, Some("shop.test:8443")).await
+    }
+
+    async fn asked(
+        bytes: &'static [u8],
+        ends: bool,
+        most: usize,
+        host: Option<&str>,
+    ) -> (Result<Answer, Failed>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
@@ -103,7 +123,6 @@ mod tests {
             let open = (!ends).then_some(stream);
             (String::from_utf8_lossy(&asked[..length]).into_owned(), open)
         });
-        let host = Some("shop.test:8443");
         let wanted = Wanted { address, path: "/health?a=b", host, most: Duration::from_millis(500) };
         let answer = get(&wanted, most).await;
         (answer, serving.await.unwrap().0)
@@ -132,6 +151,18 @@ mod tests {
             let hosts: Vec<&str> = asked.lines().filter(|line| line.starts_with("host:")).collect();
             assert_eq!(hosts, ["host: shop.test:8443"], "{asked}");
         }
+    }
+
+    #[tokio::test]
+    async fn without_a_host_the_address_is_named() {
+        let (answer, asked) = asked(b"HTTP/1.1 204 x\r\n\r\n", false, 0, None).await;
+        assert!(answer.is_ok_and(|answer| answer.status.as_u16() == 204));
+        assert!(asked.contains("\r\nhost: 127.0.0.1:"), "{asked}");
+        let of = |text: &str| host_of(text.parse().unwrap());
+        assert_eq!(
+            (of("[::1]:3000"), of("[::1]:80"), of("10.0.0.7:80")),
+            ("[::1]:3000".to_owned(), "[::1]".to_owned(), "10.0.0.7".to_owned())
+        );
     }
 
     #[tokio::test]

@@ -2,12 +2,13 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use data_encoding::BASE64;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_native_certs::load_certs_from_paths;
+use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::error::{Code, Coded, Error, Result};
@@ -19,6 +20,7 @@ use crate::plan::{Mode, Owner};
 
 /// In bytes. Mozilla's bundle has a quarter of this.
 const LARGEST: u64 = 1 << 20;
+const AGENT: &str = env!("CARGO_PKG_VERSION");
 /// Of the system's bundle, which root wrote, and which may have comments.
 const LARGEST_BUNDLE: u64 = 16 << 20;
 
@@ -58,47 +60,53 @@ pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::Root
     Ok(store)
 }
 
-/// The system's bundle, if all of its certificates could be used when it was read. Parsing them takes a tenth of the processor
-/// time of a run that changes nothing, and the AWS SDK does so once more. Only root can read or write it.
+/// Which bundle a bootagent of this version could use whole, so that the next run need not find that out. Parsing it takes a tenth of
+/// the processor time of a run that changes nothing, and the AWS SDK does so once more. Only root can read or write it.
 const USABLE: &str = "/var/lib/bootagent/certificates.json";
-/// A bundle that this run has parsed, and that is to be recorded.
-static PARSED: OnceLock<SameFile> = OnceLock::new();
 
-/// Records the bundle that this run has parsed, so that the next run need not do so.
+/// Another version may have a parser that refuses what this one takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Usable {
+    agent: String,
+    bundle: SameFile,
+}
+
+/// The system's certificates as PEM, without any that cannot be used, and what is to be recorded of them. `None` if it has no bundle,
+/// or if the environment of this process names other files, as on a laptop. Read once: each client of an AWS API gets them.
+static SYSTEM: LazyLock<Option<(Vec<u8>, Option<Usable>)>> = LazyLock::new(|| {
+    let bundle = bundle_file().filter(|_| !is_named_by_environment())?;
+    read(bundle, Path::new(USABLE))
+});
+
+pub fn system_certificates() -> Option<&'static [u8]> {
+    SYSTEM.as_ref().map(|(text, _)| text.as_slice())
+}
+
+/// Records what this run has found out of the bundle, if it had to.
 pub fn remember() -> Result<()> {
-    let Some(bundle) = PARSED.get() else { return Ok(()) };
-    let text = serde_json::to_vec_pretty(bundle)
+    let Some((_, Some(usable))) = LazyLock::get(&SYSTEM).and_then(Option::as_ref) else { return Ok(()) };
+    let text = serde_json::to_vec_pretty(usable)
         .map_err(|error| Error::new(Code::Bug, format!("writing {USABLE}"), error))?;
     files::write(Path::new(USABLE), &text, &Owner::root(), Mode(0o600))
 }
 
-/// Whether this bundle is the one that is recorded. Nothing is, if the record is absent, damaged, or not readable by this user.
-fn is_recorded(bundle: &SameFile) -> bool {
-    let text = files::read(Path::new(USABLE)).ok().flatten();
-    text.and_then(|text| serde_json::from_slice::<SameFile>(&text).ok()).as_ref() == Some(bundle)
-}
-
-/// The system's certificates as PEM, without any that cannot be used. `None` if it has no bundle, or if the environment of this
-/// process names other files, as on a laptop. Read once: each client of an AWS API gets them.
-pub fn system_certificates() -> Option<&'static [u8]> {
-    static READ: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
-        if is_named_by_environment() {
-            return None;
-        }
-        let mut text = Vec::new();
-        let bundle = std::fs::File::open(bundle_file()?).ok()?;
-        let file = SameFile::of(&bundle.metadata().ok()?);
-        bundle.take(LARGEST_BUNDLE).read_to_end(&mut text).ok()?;
-        if file.as_ref().is_some_and(is_recorded) {
-            return Some(text);
-        }
-        let usable = usable(text.clone())?;
-        if let Some(file) = file.filter(|_| usable == text) {
-            let _ = PARSED.set(file);
-        }
-        Some(usable)
-    });
-    READ.as_deref()
+/// A bundle without certificates that cannot be used, and what is to be recorded of it. It is not parsed if it is the recorded one.
+fn read(bundle: &Path, record: &Path) -> Option<(Vec<u8>, Option<Usable>)> {
+    let file = std::fs::File::open(bundle).ok()?;
+    let found = SameFile::of(&file.metadata().ok()?);
+    let found = found.map(|bundle| Usable { agent: AGENT.to_owned(), bundle });
+    let mut text = Vec::new();
+    file.take(LARGEST_BUNDLE).read_to_end(&mut text).ok()?;
+    // Nothing is recorded if the record is absent, damaged, or not readable by this user.
+    let recorded = files::read(record).ok().flatten();
+    let recorded = recorded.and_then(|text| serde_json::from_slice::<Usable>(&text).ok());
+    if found.is_some() && recorded == found {
+        return Some((text, None));
+    }
+    let whole = text.clone();
+    let usable = usable(text)?;
+    let found = found.filter(|_| usable == whole);
+    Some((usable, found))
 }
 
 /// Whether the environment of this process names the certificates, as OpenSSL reads it.
@@ -198,6 +206,34 @@ mod tests {
         assert_eq!(usable(format!("{bad}# a comment\n{text}").into_bytes()).unwrap(), text.as_bytes());
         assert_eq!(usable(bad.as_bytes().to_vec()), None);
         assert_eq!(usable(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_bundle_that_was_usable_is_not_parsed_again_and_any_other_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (bundle, record) = (scratch.path().join("bundle.pem"), scratch.path().join("record.json"));
+        let good = pem(rcgen::generate_simple_self_signed(["x.test".to_owned()]).unwrap().cert.der());
+        let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let recorded =
+            |usable: &Usable| std::fs::write(&record, serde_json::to_vec(usable).unwrap()).unwrap();
+        std::fs::write(&bundle, format!("{bad}{good}")).unwrap();
+        assert_eq!(read(&bundle, &record), Some((good.clone().into_bytes(), None)), "it changed just now");
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        assert_eq!(read(&bundle, &record), Some((good.clone().into_bytes(), None)), "one cannot be used");
+        let agent = AGENT.to_owned();
+        let same = Usable { agent, bundle: SameFile::of(&bundle.metadata().unwrap()).unwrap() };
+        // It says what is not so: that shows whether it is read.
+        recorded(&same);
+        assert_eq!(read(&bundle, &record).unwrap().0, format!("{bad}{good}").into_bytes());
+        recorded(&Usable { agent: "0.0.1".to_owned(), ..same.clone() });
+        assert_eq!(read(&bundle, &record).unwrap().0, good.as_bytes(), "another version said so");
+        std::fs::write(&record, "{ not JSON").unwrap();
+        assert_eq!(read(&bundle, &record).unwrap().0, good.as_bytes());
+        let system = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        if let Some((text, found)) = read(system, &record) {
+            assert_eq!(text, std::fs::read(system).unwrap());
+            assert_eq!(found.unwrap().bundle, SameFile::of(&system.metadata().unwrap()).unwrap());
+        }
     }
 
     fn refused(text: &str, mode: u32) -> String {

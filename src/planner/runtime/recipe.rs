@@ -133,6 +133,8 @@ pub struct Recipe {
     pub build_environment: BTreeMap<String, String>,
     /// Variables for installing a tool that all services use. Nothing of the commit determines them.
     pub tool_environment: BTreeMap<String, String>,
+    /// The version of Node, if bootagent's own installer carries out the `npm ci` of such a tool.
+    pub tool_installer: Option<String>,
     /// Whether the HOME of the build is in the release, and the service finds there what the build left in `~/.cache`.
     pub keeps_home: bool,
     pub start: Start,
@@ -249,6 +251,7 @@ impl Recipe {
             work: Vec::new(),
             build_environment: BTreeMap::new(),
             tool_environment: BTreeMap::new(),
+            tool_installer: None,
             keeps_home: false,
             start: Start::none(),
             guess: None,

@@ -324,7 +324,7 @@ fn tool(app: &App) -> InstallTool {
         ("evaluate.js", EVALUATE),
     ];
     let npm = app.recipe.path.first().map(|bin| format!("{bin}/npm")).unwrap_or_default();
-    let flags = ["ci", "--omit=dev", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"];
+    let flags = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"];
     // Not that of builds: env.values of the commit are in it, and with NODE_OPTIONS npm would run the commit's code.
     let mut environment = app.recipe.tool_environment.clone();
     // A directory that was made with a service's cache has another name, and is not used again.
@@ -337,6 +337,7 @@ fn tool(app: &App) -> InstallTool {
         version: VERSION.to_owned(),
         files: files.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
         argv: std::iter::once(npm).chain(flags.map(str::to_owned)).collect(),
+        own_installer: app.recipe.tool_installer.clone(),
         user: app.layout.build_user(),
         environment,
         path: layout::runtime("pm2", &version),

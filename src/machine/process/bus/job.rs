@@ -33,7 +33,8 @@ impl Job {
 }
 
 /// What systemd says of the job at its end: `done`, or why not (`failed`, `timeout`, `canceled`, `dependency`). `TimedOut`: the job goes
-/// on. Every other error: systemd refused it, or was not reached, and whoever asks again does no harm.
+/// on. `ConnectionAborted`: so does it, and the connection was lost, as when systemd executes itself anew. Every other error: systemd
+/// refused the job, or was not reached, and there is none.
 pub async fn run(job: Job, unit: &str, time: Duration) -> io::Result<String> {
     run_on(SOCKET, job, unit, time).await
 }
@@ -46,10 +47,21 @@ async fn run_on(socket: &str, job: Job, unit: &str, time: Duration) -> io::Resul
         let body = Body::default().text(unit).text("replace");
         let reply = bus.call(MANAGER_PATH, MANAGER, job.method(), &body).await?;
         let path = reply.content("o").ok_or_else(garbled)?;
-        let values = bus.signal("JobRemoved", "uoss", |values| values.get(1) == Some(&path)).await?;
+        let values = bus.signal("JobRemoved", "uoss", |values| values.get(1) == Some(&path)).await;
+        let values = values.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
         Ok(values.list().get(3).map(Value::text).unwrap_or_default())
     })
     .await
+}
+
+/// The state of a unit without a job; `None` if it has one.
+pub async fn settled(unit: &str) -> io::Result<Option<String>> {
+    let asked = super::properties(&[unit.to_owned()], &["Job", "ActiveState"]).await?;
+    let properties = asked.first().ok_or_else(garbled)?;
+    // Its number and path; 0 if there is none.
+    let job = properties.get("Job").and_then(|job| job.list().first()).map_or(0, Value::number);
+    let state = properties.get("ActiveState").map(Value::text).unwrap_or_default();
+    Ok((job == 0).then_some(state))
 }
 
 /// Has systemd read its units' files anew.
@@ -79,8 +91,12 @@ mod tests {
     use super::super::wire::tests::{message, removed};
     use super::*;
 
-    /// What comes of a job if systemd answers the call with these messages.
     async fn ended(messages: Vec<Vec<u8>>) -> io::Result<String> {
+        ended_with(messages, false).await
+    }
+
+    /// What comes of a job if systemd answers the call with these messages, after which it may hang up.
+    async fn ended_with(messages: Vec<Vec<u8>>, hangs_up: bool) -> io::Result<String> {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("socket");
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
@@ -89,7 +105,11 @@ mod tests {
             stream.write_all(b"OK 12ab\r\n").await.unwrap();
             stream.write_all(&messages.concat()).await.unwrap();
             let mut said = Vec::new();
-            let _ = stream.read_to_end(&mut said).await;
+            while !hangs_up || !said.ends_with(b"replace\0") {
+                if stream.read_buf(&mut said).await.unwrap() == 0 {
+                    break;
+                }
+            }
             said
         });
         let time = Duration::from_millis(300);
@@ -118,6 +138,8 @@ mod tests {
         assert_eq!(kind(vec![message(3, 1, "s", "masked")]).await, io::ErrorKind::InvalidData);
         let begun = message(2, 1, "o", "/job/7");
         assert_eq!(kind(vec![begun, removed("/job/8", "done")]).await, io::ErrorKind::TimedOut);
+        let lost = ended_with(vec![message(2, 1, "o", "/job/7")], true).await;
+        assert_eq!(lost.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         let nowhere = run_on("/no/such/socket", Job::Stop, "x.service", Duration::from_secs(5)).await;
         assert_eq!(nowhere.unwrap_err().kind(), io::ErrorKind::NotFound);
     }

@@ -50,6 +50,11 @@ pub fn chosen(
     Installer { is_own: false, setting: origin.map(|origin| setting(NPM, origin)) }
 }
 
+/// Whether bootagent's own installer carries out the `npm ci` of a tool's lockfile, as of PM2.
+pub fn of_tools(inputs: &RecipeInputs) -> bool {
+    !inputs.npm_installs && inputs.manifest.said("node", KEY.name) != Some(NPM)
+}
+
 fn setting(value: &str, origin: &str) -> Setting {
     Setting { name: KEY.name.to_owned(), value: value.to_owned(), origin: origin.to_owned() }
 }

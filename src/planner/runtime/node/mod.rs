@@ -271,6 +271,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         work,
         build_environment,
         tool_environment: environment::shared_tools(layout),
+        tool_installer: installer::of_tools(inputs).then(|| node.version.clone()),
         guess: chosen.is_guess.then(|| format!("{} ({})", excerpt(&chosen.line), chosen.origin)),
         keeps_home: leaves_files_at_home(&package) || leaves_files_at_home(whole),
         start: chosen.start,

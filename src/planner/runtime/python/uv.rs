@@ -86,6 +86,7 @@ pub fn by_pip(inputs: &RecipeInputs, python: &Path) -> Option<Uv> {
         version: OF_THE_INDEX.to_owned(),
         files: [("requirements.txt".to_owned(), REQUIREMENTS.to_owned())].into(),
         argv,
+        own_installer: None,
         user: inputs.layout.build_user(),
         environment: environment(inputs),
         path: path.clone(),

@@ -10,8 +10,8 @@ use crate::npm::PUBLIC;
 use crate::plan::{FileHash, InstallTool, layout};
 use crate::planner::digest::digest;
 use crate::planner::network;
-use crate::planner::runtime::node::environment;
 use crate::planner::runtime::node::version::Node;
+use crate::planner::runtime::node::{environment, installer};
 use crate::planner::runtime::recipe::RecipeInputs;
 
 /// SHA-512 of the archives of the versions that are taken by default, as the registry publishes them.
@@ -124,6 +124,7 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
         version: selected.version.clone(),
         files,
         argv: [npm.as_str(), verb].into_iter().chain(flags).map(str::to_owned).collect(),
+        own_installer: (is_locked && installer::of_tools(inputs)).then(|| node.version.clone()),
         user: inputs.layout.build_user(),
         environment: variables,
         path: path.clone(),
