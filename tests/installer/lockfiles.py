@@ -1,6 +1,8 @@
 """Projects of random shape, made of packages that are in the store. The same seed makes the same projects."""
 
+import json
 import random
+from pathlib import Path
 
 from projects import CLI, project, workspace
 
@@ -82,12 +84,39 @@ SHAPE = {
 }  # fmt: skip
 
 
-def sized(versions: list[tuple[str, str]], count: int, attempt: int) -> dict:
-    """A project that requires so many packages, each of which may bring others along."""
-    chosen = random.Random(count * 100 + attempt)
-    # Not those of one platform, of which npm refuses the others.
-    elsewhere = ("linux", "musl", "wasm")
-    usable = [each for each in versions if not each[0].startswith("npm") and "+" not in each[1] and not any(word in each[0] for word in elsewhere)]
-    names = dict(usable)
+# Names of packages for one platform, of which npm refuses the others.
+PLATFORMS = ("linux", "musl", "wasm", "darwin", "win32")
+
+
+def sized(answers: dict[str, str], versions: list[tuple[str, str]], size: int, attempt: int) -> dict:
+    """A project of about so many packages: some are required, and bring others along."""
+    known = {name: version for name, version in versions if not name.startswith("npm") and "+" not in version}
+    order = sorted(known)
+    random.Random(size * 100 + attempt).shuffle(order)
+    required, brought, requirements = {}, set(), {}
+    for name in order:
+        with_it = _closure(name, known, answers, requirements)
+        if any(word in one for one in with_it for word in PLATFORMS) or len(brought | with_it) > size * 1.03:
+            continue
+        required[name] = known[name]
+        brought |= with_it
+        if len(brought) >= size * 0.97:
+            break
     # Peers of so many would contradict each other, or not be in the store.
-    return project(dict(chosen.sample(sorted(names.items()), min(len(names), count)))) | {".npmrc": "legacy-peer-deps=true\n"}
+    return project(required) | {".npmrc": "legacy-peer-deps=true\n"}
+
+
+def _closure(name: str, known: dict[str, str], answers: dict[str, str], requirements: dict[str, set[str]]) -> set[str]:
+    """The names that come with a package, if one version of each is enough. `requirements`: what was read already."""
+    found, open_ = set(), [name]
+    while open_:
+        one = open_.pop()
+        if one in found:
+            continue
+        found.add(one)
+        if one not in requirements:
+            document = json.loads(Path(answers[f"/{one}"]).read_text()) if one in known else {"versions": {}}
+            version = document["versions"].get(known.get(one), {})
+            requirements[one] = {*version.get("dependencies", {}), *version.get("optionalDependencies", {})}
+        open_.extend(requirements[one])
+    return found
