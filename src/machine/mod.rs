@@ -122,9 +122,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     fn changes(&self) {
-        if let Some(before) = self.before {
-            before();
-        }
+        self.before.inspect(|before| before());
     }
 }
 
@@ -259,8 +257,7 @@ pub trait Host: Observe {
     /// Sends one heartbeat, unless the hook is completed already. One attempt: the next one is soon.
     async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()>;
 
-    /// Records which versions the machine's programs printed, and which CA certificates can be used, so that the next run need not
-    /// start those programs, and parse these certificates once less.
+    /// Records which versions the machine's programs printed, and that its CA certificates can be used, for the next run.
     fn remember(&self) -> Result<()>;
 }
 

@@ -46,6 +46,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
     causes
 }
 
+pub use crate::machine::web::trust::remember as remember_certificates;
 pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
 pub use parameters::parameters;

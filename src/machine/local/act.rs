@@ -2,7 +2,7 @@
 
 use super::LocalHost;
 use crate::error::Result;
-use crate::machine::aws::{autoscaling, evidence, groups};
+use crate::machine::aws::{self, autoscaling, evidence, groups};
 use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, room};
 use crate::machine::fleet;
@@ -15,7 +15,6 @@ use crate::machine::release_cache;
 use crate::machine::service::{data_host, ensure_running, gate, hooks, leftovers, reach, retry};
 use crate::machine::upkeep::{journal, labels, swap};
 use crate::machine::volume;
-use crate::machine::web::trust;
 use crate::machine::{Change, Check, Context, Host, Observe, blocking};
 use crate::plan::{Action, Keepalive};
 
@@ -30,7 +29,7 @@ impl Host for LocalHost {
 
     fn remember(&self) -> Result<()> {
         self.versions().write()?;
-        trust::remember()
+        aws::remember_certificates()
     }
 }
 
