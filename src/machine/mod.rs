@@ -120,12 +120,6 @@ pub struct Context<'a> {
     pub before: Option<&'a dyn Fn()>,
 }
 
-impl Context<'_> {
-    fn changes(&self) {
-        self.before.inspect(|before| before());
-    }
-}
-
 // The async runtime has one thread: no future needs to be Send.
 #[allow(async_fn_in_trait)]
 pub trait Observe {

@@ -1,7 +1,8 @@
 //! Which version each installed program has printed. A run that finds the same file does not start the program again: that costs ten
 //! milliseconds of a processor for each.
-//! Only compiled programs of the asked name are remembered. A script, or a launcher of another
-//! name, may start another version without a change of its own.
+//!
+//! Only compiled programs of the asked name are remembered. A script, or a launcher of another name, may start another version
+//! without a change of its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -63,11 +63,15 @@ def high_water(pid):
     return int(found[1]) if found and program != os.readlink("/proc/self/exe") else 0
 
 
-def round_of(comparison, locked, chosen):
-    """Both in random order: {"ours": measures, "npm's": measures}."""
+def commands(comparison):
     ci = [comparison.npm, "ci", *compare.QUIET, "--include=dev"]
     ours = [comparison.bootagent, "__child", "npm-tree", "--", f"--node={comparison.version}", *ci]
-    found, both = {}, [("ours", ours), ("npm's", ci)]
+    return {"ours": ours, "npm's": ci}
+
+
+def round_of(comparison, locked, chosen):
+    """Both in random order: {"ours": measures, "npm's": measures}."""
+    found, both = {}, list(commands(comparison).items())
     chosen.shuffle(both)
     for who, argv in both:
         with tempfile.TemporaryDirectory(dir=comparison.scratch) as place:
@@ -138,9 +142,7 @@ def is_ours(comparison, locked):
     with tempfile.TemporaryDirectory(dir=comparison.scratch) as scratch:
         directory = Path(scratch, "app")
         shutil.copytree(locked, directory)
-        ci = [comparison.npm, "ci", *compare.QUIET, "--include=dev"]
-        ours = [comparison.bootagent, "__child", "npm-tree", "--", f"--node={comparison.version}", *ci]
-        done = subprocess.run(ours, cwd=directory, env=comparison.env, capture_output=True, text=True, timeout=compare.LIMIT)
+        done = subprocess.run(commands(comparison)["ours"], cwd=directory, env=comparison.env, capture_output=True, text=True, timeout=compare.LIMIT)
         return done.returncode == 0 and compare.FOR_NPM not in done.stderr
 
 

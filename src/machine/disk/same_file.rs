@@ -1,5 +1,5 @@
 //! Whether a file is the one that an earlier run read. It is if its inode, size, mtime and ctime are the same: on a writable file system,
-//! only who can set the machine's clock can change a file and keep its ctime.
+//! a file keeps its ctime through a change only if the machine's clock is set back, for which root is needed.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +21,7 @@ pub struct SameFile {
 }
 
 impl SameFile {
-    /// Of what was read before the file's content. `None` if it changed just now, or is no regular file.
+    /// Of what was read before the file's content. `None` if it changed just now, or is not a regular file.
     pub fn of(data: &Metadata) -> Option<SameFile> {
         let age = i64::try_from(now()).ok()?.checked_sub(data.ctime())?;
         (data.is_file() && age > SETTLED).then(|| SameFile {

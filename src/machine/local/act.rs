@@ -40,14 +40,14 @@ impl LocalHost {
             Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
             Action::AwaitAddresses { addresses, within } => return reach::wait(addresses, *within).await,
             Action::EnsureRunning(wanted) => {
-                context.changes();
+                begins(context);
                 return ensure_running::hand_over(wanted).await;
             }
             Action::ProveImdsRules { unit } => return imds_rules::prove(unit).await,
             _ => {}
         }
         let Check::WouldChange(was) = self.check(action).await? else { return Ok(Change::Unchanged) };
-        context.changes();
+        begins(context);
         match action {
             Action::CreateUser { name, description, home } => {
                 return users::create(name, description, home).await;
@@ -146,5 +146,12 @@ impl LocalHost {
             | Action::ProveImdsRules { .. } => {}
         }
         Ok(Change::Changed(was))
+    }
+}
+
+/// Says that the machine changes from here on.
+fn begins(context: &Context<'_>) {
+    if let Some(before) = context.before {
+        before();
     }
 }

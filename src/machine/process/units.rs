@@ -154,7 +154,7 @@ pub async fn run(job: Job, unit: &str, time: Duration) -> Result<Ended> {
     }
 }
 
-/// What became of a job whose end nobody heard of: systemd goes on with its jobs when it has executed itself anew. Asked again, it
+/// What became of a job whose connection was lost: systemd goes on with its jobs when it has executed itself anew. Asked again, it
 /// would restart the service twice.
 async fn afterwards(job: Job, unit: &str, left: Duration) -> Result<Ended> {
     const PAUSE: Duration = Duration::from_millis(100);

@@ -1,6 +1,7 @@
 //! One GET of a service on this machine, in the run's own thread: a health check sends dozens. Follows no redirect, and keeps nothing.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, HOST, LOCATION, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use std::pin::pin;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -74,7 +74,7 @@ async fn exchange(wanted: &Wanted<'_>, most: usize) -> Result<Answer, String> {
 /// The address as clients write it: without the usual port.
 fn host_of(address: SocketAddr) -> String {
     let text = address.to_string();
-    text.strip_suffix(":80").map_or(text.clone(), str::to_owned)
+    text.strip_suffix(":80").unwrap_or(&text).to_owned()
 }
 
 async fn read(mut answer: Response<Incoming>, most: usize) -> Result<Answer, String> {
@@ -177,8 +177,8 @@ mod tests {
         assert_eq!(failed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", false, 9).await, "late");
         assert!(failed(b"", true, 0).await.contains("closed"));
         assert!(failed(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, 0).await.contains("invalid HTTP version"));
-        let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-        let wanted = Wanted { address: nobody, path: "/", host: None, most: Duration::from_secs(5) };
+        let closed = SocketAddr::from(([127, 0, 0, 1], 9));
+        let wanted = Wanted { address: closed, path: "/", host: None, most: Duration::from_secs(5) };
         assert!(matches!(get(&wanted, 0).await, Err(Failed::Otherwise(cause)) if cause.contains("refused")));
     }
 }

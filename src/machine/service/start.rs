@@ -73,8 +73,11 @@ const RELOAD: &str = "reload: ";
 /// The error with systemd's reason from the journal: the job's result only says that the start failed.
 async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, how: String) -> Error {
     let step = reason::step_of(now.and_then(|now| now.exit));
+    // The program itself has ended before systemd knew that it had begun.
+    let ended = now.and_then(|now| now.exit).filter(|_| step.is_none());
+    let ended = ended.map(|exit| format!("; its program ended {}", exit.describe())).unwrap_or_default();
     let cause = match (reason::reason(unit, began).await, step) {
-        (Some(reason), _) => Message::from("systemd says: ").and(reason),
+        (Some(reason), _) => Message::from("systemd says: ").and(reason).and(ended),
         (None, Some(step)) => format!("systemd could not start it: step {step} failed").into(),
         (None, None) => how.into(),
     };
