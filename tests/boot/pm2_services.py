@@ -15,6 +15,7 @@ SERVER = (
         '  "/health": () => "ok",\n',
         '  "/health": () => "ok",\n'
         '  "/process": () => ({ pid: process.pid, instance: process.env.NODE_APP_INSTANCE, mode: process.env.exec_mode }),\n'
+        '  "/stuck": () => { fs.writeFileSync(process.env.HOME + "/stuck", `${process.pid}`); for (;;); },\n'
         '  "/slow": () => new Promise((resolve) => setTimeout(() => resolve("whole"), 1000)),\n',
     )
     .replace("http.createServer(", "const server = http.createServer(")

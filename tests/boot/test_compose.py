@@ -15,6 +15,8 @@ MANIFEST = "port = 3000\n" + containers.BRIEF
 WEB = "  web:\n    build: .\n    ports: ['3000:80']\n"
 # What a worker is in these tests: it writes to its volume and shows a page to other containers.
 WORKS = "touch /data/$$(ls /data | grep -c .); exec httpd -f -p 8000 -h /www"
+# It is not healthy before the other container ends, however fast the machine is.
+LISTENS_LATE = '    command: [sh, -c, "sleep 5; exec httpd -f -p 80 -h /www"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +233,7 @@ class TestFails:
     @pytest.mark.parametrize(
         "files, exit, code, names",
         [
-            (composed(others=worker("sleep 1; exit 3")), 1, "E-SERVICE-EXITED", []),
+            (composed(web=LISTENS_LATE, others=worker("sleep 1; exit 3")), 1, "E-SERVICE-EXITED", []),
             (composed(web="    healthcheck: {test: [CMD, cat, /none], interval: 1s, retries: 2}\n"), 1, "E-HEALTH-BAD-ANSWER", ["web-1", "cat"]),
             (composed(web="    command: /bin/httpd -f -p 127.0.0.1:80 -h /www\n"), 1, "E-HEALTH-NO-LISTENER", ["127.0.0.1:80"]),
             (composed(web="    volumes: ['/var/run/docker.sock:/x']\n"), 77, "E-COMPOSE-REFUSED", ["services.web.volumes[0]", "socket"]),

@@ -1,6 +1,7 @@
 """PM2 in fork mode and in cluster mode: from cloud-init to a reload, and what only shows below a healthy pm2-runtime."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -181,6 +182,24 @@ class TestCluster:
         assert current(machine).startswith(commit) and not self.workers(machine) & before
         assert process(machine)[:2] == running[:2], "pm2-runtime was restarted"
         assert ask(machine, "release").endswith(current(machine))
+
+    def test_a_connection_that_a_worker_did_not_take_before_its_end_is_given_to_another(self, machine):
+        """A worker that is busy takes no connection: one of those that follow waits for it, and it is killed meanwhile."""
+
+        def get(path: str):
+            return machine.http(f"http://127.0.0.1:3000/{path}", timeout=20)
+
+        with ThreadPoolExecutor(6) as pool:
+            stuck = pool.submit(get, "stuck")
+            worker = wait_for("a worker that is stuck", lambda: machine.exists(f"{HOME}/stuck") and machine.read(f"{HOME}/stuck"), 10)
+            asked = [pool.submit(get, "health") for _ in range(4)]
+            wait_for("the answers of the other worker", lambda: sum(each.done() for each in asked) == 3, 10)
+            time.sleep(0.5)
+            assert sum(each.done() for each in asked) == 3, "no connection waits for the worker that is stuck"
+            machine.check(["kill", "-KILL", worker])
+            assert [each.result().status for each in asked] == [200] * 4
+            assert isinstance(stuck.exception(), OSError), "the request itself ends with its worker"
+        wait_for("another worker", lambda: len(self.workers(machine)) == 2, 20)
 
     def test_new_values_restart_it_and_old_ones_are_gone(self, shared, machine):  # noqa: F811
         """PM2's daemon keeps the environment in which it was started, and hands it on."""

@@ -41,6 +41,7 @@ const VERSION: &str = "7.0.4";
 const PACKAGE: &str = include_str!("pm2/package.json");
 const LOCKFILE: &str = include_str!("pm2/package-lock.json");
 const CLIENT: &str = include_str!("pm2/client.js");
+const CONNECTIONS: &str = include_str!("pm2/connections.js");
 const LIST: &str = include_str!("pm2/list.js");
 const RELOAD: &str = include_str!("pm2/reload.js");
 const EVALUATE: &str = include_str!("pm2/evaluate.js");
@@ -212,7 +213,13 @@ fn supervise(app: &App) -> Result<Service> {
     let runtime = of_tool("node_modules/pm2/bin/pm2-runtime");
     let main = Main {
         notifies: false,
-        argv: vec![node.clone(), runtime, "start".to_owned(), runs.started.display().to_string()],
+        argv: vec![
+            node.clone(),
+            format!("--require={}", of_tool("connections.js")),
+            runtime,
+            "start".to_owned(),
+            runs.started.display().to_string(),
+        ],
         is_wrapped: false,
         // Not in a release: PM2 keeps running in a reload, after which the old release may be removed.
         tree: app.layout.data(),
@@ -319,6 +326,7 @@ fn tool(app: &App) -> InstallTool {
         ("package.json", PACKAGE),
         ("package-lock.json", LOCKFILE),
         ("client.js", CLIENT),
+        ("connections.js", CONNECTIONS),
         ("list.js", LIST),
         ("reload.js", RELOAD),
         ("evaluate.js", EVALUATE),
