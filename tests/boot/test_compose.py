@@ -91,7 +91,7 @@ class TestServes:
         tags = machine.check(["docker", "image", "ls", "--format", "{{.Tag}}", f"bootagent/{name}"]).split()
         assert sorted(tag.split(".")[1] for tag in tags) == ["web", "web", "worker", "worker"], tags
         ends = worker("sleep 1; echo Error: no database >&2; exit 3")
-        repository.commit("test", composed("four", others=ends))
+        repository.commit("test", composed("four", web=LISTENS_LATE, others=ends))
         broken = machine.run(["bootagent", "update"], timeout=240)
         assert_failed(machine, broken, 2, "E-SERVICE-EXITED")
         assert "no database" in broken.stderr, broken.stderr

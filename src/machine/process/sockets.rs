@@ -1,7 +1,7 @@
 //! Which processes listen on a TCP port, and to which of their sockets the kernel gives a connection: the health check
 //! must not pass because another process answers. Reads only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -80,11 +80,8 @@ fn unit(cgroups: &str) -> Option<String> {
 pub fn listeners(port: u16, cgroup: &str) -> Listeners {
     let mut listeners = table::listening();
     listeners.retain(|listener| listener.address.port() == port);
-    if listeners.is_empty() {
-        return Listeners::default();
-    }
-    let open = open_files(cgroup);
-    let (own, foreign) = listeners.into_iter().partition(|listener| open.contains(&link(listener)));
+    let open = open_of(&listeners, cgroup);
+    let (own, foreign) = listeners.into_iter().partition(|listener| open.contains(&listener.inode));
     Listeners { own, foreign }
 }
 
@@ -179,8 +176,10 @@ pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
 
 /// The listening sockets of the control group's processes, on all ports.
 pub fn all_own(cgroup: &str) -> Vec<Listener> {
-    let open = open_files(cgroup);
-    table::listening().into_iter().filter(|listener| open.contains(&link(listener))).collect()
+    let mut listeners = table::listening();
+    let open = open_of(&listeners, cgroup);
+    listeners.retain(|listener| open.contains(&listener.inode));
+    listeners
 }
 
 /// The target of a socket's link in `/proc/PID/fd`.
@@ -188,14 +187,25 @@ fn link(listener: &Listener) -> PathBuf {
     PathBuf::from(format!("socket:[{}]", listener.inode))
 }
 
-/// The link targets of all file descriptors of a control group's processes.
-fn open_files(cgroup: &str) -> BTreeSet<PathBuf> {
-    let open = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    cgroup::processes(cgroup)
-        .iter()
-        .flat_map(open)
-        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
-        .collect()
+/// The inodes of those sockets that a process of the control group has open. Looks no further than it must: a service may have
+/// thousands of connections, and is looked at twice a second.
+fn open_of(sockets: &[Listener], cgroup: &str) -> BTreeSet<u64> {
+    let mut wanted: BTreeMap<PathBuf, u64> =
+        sockets.iter().map(|socket| (link(socket), socket.inode)).collect();
+    let mut open = BTreeSet::new();
+    if wanted.is_empty() {
+        return open;
+    }
+    for pid in cgroup::processes(cgroup) {
+        for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let target = std::fs::read_link(entry.path()).unwrap_or_default();
+            open.extend(wanted.remove(&target));
+            if wanted.is_empty() {
+                return open;
+            }
+        }
+    }
+    open
 }
 
 mod table;

@@ -67,7 +67,8 @@ fn abandoned(result: Result<Good, Bad>, state: &UnitState) -> Result<Good, Bad> 
         Ok(good) => good.is_listening,
         Err(bad) => bad.fault != Fault::HealthNoListener,
     };
-    match watcher::idle(&state.cgroup).filter(|_| !is_listening) {
+    let idle = || watcher::idle(&state.cgroup);
+    match (!is_listening).then(idle).flatten() {
         Some(watcher) => Err(Bad {
             is_abandoned: true,
             remedy: Some(format!(
