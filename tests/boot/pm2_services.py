@@ -15,7 +15,12 @@ SERVER = (
         '  "/health": () => "ok",\n',
         '  "/health": () => "ok",\n'
         '  "/process": () => ({ pid: process.pid, instance: process.env.NODE_APP_INSTANCE, mode: process.env.exec_mode }),\n'
-        '  "/stuck": () => { fs.writeFileSync(process.env.HOME + "/stuck", `${process.pid}`); for (;;); },\n'
+        '  "/stuck": () => { fs.appendFileSync(process.env.HOME + "/stuck", `${process.pid}\\n`); for (;;); },\n'
+        # A child holds the channel to PM2: it does not end with the worker.
+        '  "/held": () => {\n'
+        '    require("child_process").spawn("sleep", ["30"], { stdio: ["ignore", "ignore", "ignore", process.channel.fd] });\n'
+        '    answers["/stuck"]();\n'
+        '  },\n'
         '  "/slow": () => new Promise((resolve) => setTimeout(() => resolve("whole"), 1000)),\n',
     )
     .replace("http.createServer(", "const server = http.createServer(")

@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from lab.deadline import wait_for
@@ -34,6 +35,11 @@ HALF = 'if (process.env.NODE_APP_INSTANCE === "1") process.exit(1);\n' + SERVER
 
 def run(machine, *flags: str):
     return machine.run(["bootagent", "run", *flags], timeout=180)
+
+
+def listed(machine) -> set[str]:
+    """The pids of the service's processes, whether they answer or not."""
+    return {each["pid"] for each in apps(machine)}
 
 
 class TestFork:
@@ -183,23 +189,46 @@ class TestCluster:
         assert process(machine)[:2] == running[:2], "pm2-runtime was restarted"
         assert ask(machine, "release").endswith(current(machine))
 
-    def test_a_connection_that_a_worker_did_not_take_before_its_end_is_given_to_another(self, machine):
-        """A worker that is busy takes no connection: one of those that follow waits for it, and it is killed meanwhile."""
+    def get(self, machine, path: str):
+        return machine.http(f"http://127.0.0.1:3000/{path}", timeout=20)
 
-        def get(path: str):
-            return machine.http(f"http://127.0.0.1:3000/{path}", timeout=20)
+    @contextmanager
+    def busy(self, machine, path: str, count: int):
+        """So many workers that accept no further connection, and the requests that keep them busy. They are killed at the end."""
+        told = f"{HOME}/stuck"
+        machine.check(["rm", "-f", told])
+        workers, requests = [], []
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                for number in range(1, count + 1):
+                    requests.append(pool.submit(self.get, machine, path))
+                    wait_for(f"busy worker {number}", lambda: machine.exists(told) and len(machine.read(told).split()) == number, 10)
+                workers = machine.read(told).split()
+                yield workers, requests
+            finally:
+                machine.run(["kill", "-KILL", *workers])
 
-        with ThreadPoolExecutor(6) as pool:
-            stuck = pool.submit(get, "stuck")
-            worker = wait_for("a worker that is stuck", lambda: machine.exists(f"{HOME}/stuck") and machine.read(f"{HOME}/stuck"), 10)
-            asked = [pool.submit(get, "health") for _ in range(4)]
+    def test_a_connection_that_a_worker_did_not_accept_before_its_end_is_given_to_another(self, machine):
+        with self.busy(machine, "stuck", 1) as ([worker], [request]), ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(self.get, machine, "health") for _ in range(4)]
             wait_for("the answers of the other worker", lambda: sum(each.done() for each in asked) == 3, 10)
             time.sleep(0.5)
-            assert sum(each.done() for each in asked) == 3, "no connection waits for the worker that is stuck"
+            assert sum(each.done() for each in asked) == 3, "no connection waits for the worker that is busy"
             machine.check(["kill", "-KILL", worker])
             assert [each.result().status for each in asked] == [200] * 4
-            assert isinstance(stuck.exception(), OSError), "the request itself ends with its worker"
+            assert isinstance(request.exception(), ConnectionError), "the request itself ends with its worker"
         wait_for("another worker", lambda: len(self.workers(machine)) == 2, 20)
+
+    def test_workers_that_end_together_leave_pm2_alive(self, machine):
+        """Their children hold the channels to PM2, which thus sees the workers end before their channels do."""
+        with self.busy(machine, "held", 2) as (workers, _), ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(self.get, machine, "health") for _ in range(4)]
+            time.sleep(0.5)
+            assert not any(each.done() for each in asked), "a worker is not busy"
+            machine.check(["kill", "-KILL", *workers])
+            wait_for("two new workers", lambda: len(listed(machine) - set(workers)) == 2, 20, evidence=lambda: str(apps(machine)))
+            assert len(self.workers(machine)) == 2
+        assert status(machine)[0] == 0
 
     def test_new_values_restart_it_and_old_ones_are_gone(self, shared, machine):  # noqa: F811
         """PM2's daemon keeps the environment in which it was started, and hands it on."""

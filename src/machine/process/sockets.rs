@@ -187,8 +187,8 @@ fn link(listener: &Listener) -> PathBuf {
     PathBuf::from(format!("socket:[{}]", listener.inode))
 }
 
-/// The inodes of those sockets that a process of the control group has open. Looks no further than it must: a service may have
-/// thousands of connections, and is looked at twice a second.
+/// The inodes of those sockets that a process of the control group has open. Stops early if all of them are the service's, as those
+/// of its port usually are: a service may have thousands of connections, and is looked at twice a second.
 fn open_of(sockets: &[Listener], cgroup: &str) -> BTreeSet<u64> {
     let mut wanted: BTreeMap<PathBuf, u64> =
         sockets.iter().map(|socket| (link(socket), socket.inode)).collect();

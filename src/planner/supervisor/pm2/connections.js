@@ -1,28 +1,47 @@
-// Loaded into PM2 before it starts: gives a connection that a worker of the cluster did not take before its end to another
-// worker. Node's primary process hands a new connection over and waits for the worker's word. If the worker ends first, as
-// the old one of a reload may, the word never comes: the client waits for an answer until it gives up (node issue 3551).
+// Loaded into PM2 before it starts: when a worker of its cluster ends, the connections that the worker had not accepted yet
+// are given to another one. Node's primary process sends a connection to a worker and waits for the acknowledgement. If the
+// worker ends first, as the old one of a reload may, Node waits for ever, and the client gets no answer
+// (node-v0.x-archive issue 7006).
 //
-// Node has no public interface for this. A Node whose messages have another form behaves as without this file.
+// Node has no public interface for this. With a Node whose messages have another form, this file has no effect.
 "use strict";
 const cluster = require("cluster");
 
 const OF_CLUSTER = "NODE_CLUSTER";
+// For acknowledgements that are not read yet when the worker has ended: 100 times 10 ms. A child of the worker may hold the
+// channel open for longer.
+const PAUSE = 10;
+const TRIES = 100;
 
 if (cluster.isPrimary) {
-  cluster.on("fork", ({ process: worker }) => {
-    // The numbers of connections that are on their way to the worker.
-    const handed = new Set();
+  const listening = new Set();
+  cluster.on("listening", ({ id }) => listening.add(id));
+  cluster.on("fork", ({ id, process: worker }) => {
+    // The numbers of the messages that the worker has not acknowledged.
+    const sent = new Set();
     const { send } = worker;
     worker.send = function (message, ...others) {
-      if (message?.cmd === OF_CLUSTER && message.act === "newconn") handed.add(message.seq);
+      if (message?.cmd === OF_CLUSTER && message.act === "newconn") sent.add(message.seq);
       return send.call(this, message, ...others);
     };
     worker.on("internalMessage", (message) => {
-      if (message?.cmd === OF_CLUSTER) handed.delete(message.ack);
+      if (message?.cmd === OF_CLUSTER) sent.delete(message.ack);
     });
-    // After Node's own listeners, which take the worker out of the cluster.
-    worker.once("exit", () => setImmediate(() => {
-      for (const ack of handed) worker.emit("internalMessage", { cmd: OF_CLUSTER, ack, accepted: false });
-    }));
+    const giveBack = (tries) => {
+      if (worker.connected && tries > 0) return void setTimeout(giveBack, PAUSE, tries - 1);
+      if (worker.connected) worker.disconnect();
+      // Node emits no such event while a connection is on its way. Without it, Node would go on to send connections to this
+      // worker: these as well, without an end.
+      if (cluster.workers[id]) worker.emit("disconnect");
+      // Node sends a connection that was not accepted to another worker, and closes one that was. If no worker listens, it
+      // would keep the connection for ever; closed, the client gets an error at once.
+      const accepted = listening.size === 0;
+      for (const ack of [...sent]) worker.emit("internalMessage", { cmd: OF_CLUSTER, ack, accepted });
+    };
+    worker.once("exit", () => {
+      // At once: of workers that end together, none is given another's connections.
+      listening.delete(id);
+      setImmediate(giveBack, TRIES);
+    });
   });
 }
