@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use super::support::certificates::Certificates;
 use super::support::git_server::{Fault, GitServer};
 use super::support::upstream::Upstream;
-use super::{Asking, CANARY, PATIENCE, ca_file, credential, exe, run};
+use super::{Asking, CANARY, PATIENCE, ca_file, copy_exe, credential, exe, run};
 
 /// Waits for what must come soon.
 #[track_caller]
@@ -151,7 +151,7 @@ fn a_child_shows_nothing_of_the_credential() {
         request.timeouts.stall = Duration::from_secs(600);
     });
     let copy = place.path().join("bootagent");
-    fs::copy(exe(), &copy).unwrap();
+    copy_exe(&copy);
     // Cores are on where they may be: the child must turn them off itself.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -Sc unlimited; exec \"$@\"", "sh"]);
@@ -233,7 +233,7 @@ fn a_child_of_another_user_is_not_of_root_s_group() {
     let asking = Asking::local(upstream.path());
     let exe = TempDir::new().unwrap();
     let program = exe.path().join("bootagent");
-    fs::copy(super::exe(), &program).unwrap();
+    copy_exe(&program);
     fs::set_permissions(exe.path(), PermissionsExt::from_mode(0o755)).unwrap();
     fs::set_permissions(upstream.root(), PermissionsExt::from_mode(0o755)).unwrap();
     chown(upstream.path(), Some(owner), Some(owner)).unwrap();

@@ -10,7 +10,7 @@ use bootagent::machine::git::local::reader;
 use nix::unistd::geteuid;
 
 use super::support::upstream::Upstream;
-use super::{Asking, exe};
+use super::{Asking, copy_exe};
 
 /// Another user.
 const OTHER: u32 = 12345;
@@ -166,7 +166,7 @@ fn root_reads_a_repository_as_the_one_to_whom_it_belongs() {
 fn dry_run(stage: &Stage, repository: &Path) -> (Option<i32>, String) {
     let program = stage.at("bootagent");
     if !program.exists() {
-        fs::copy(exe(), &program).unwrap();
+        copy_exe(&program);
     }
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/_shared");
     let flag = |name: &str, file: &str| format!("--{name}={}", shared.join(file).display());

@@ -41,6 +41,12 @@ fn exe() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_bootagent"))
 }
 
+/// Copies the program, by a process of its own: a child that another test starts meanwhile would inherit the new file open for
+/// writing, and the kernel executes no such file (ETXTBSY).
+fn copy_exe(to: &Path) {
+    assert!(std::process::Command::new("cp").arg(exe()).arg(to).status().unwrap().success());
+}
+
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

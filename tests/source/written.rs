@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::support::git_server::{Fault, GitServer};
 use super::support::upstream::{Upstream, noise};
-use super::{Asking, PATIENCE, check_out, exe, named, run};
+use super::{Asking, PATIENCE, check_out, copy_exe, exe, named, run};
 
 fn newest(upstream: &Upstream) -> bootagent::facts::Commit {
     named(upstream.repository.refname_to_id("refs/heads/main").unwrap())
@@ -132,7 +132,7 @@ fn a_repository_of_another_user_is_read_and_a_release_of_another_is_not_written(
     }
     let upstream = Upstream::service();
     let program = upstream.root().join("bootagent");
-    fs::copy(exe(), &program).unwrap();
+    copy_exe(&program);
     let status = Command::new("chown").args(["-R", "12345:12345"]).arg(upstream.root()).status().unwrap();
     assert!(status.success());
     assert_eq!(fs::metadata(upstream.path()).unwrap().uid(), 12345);
