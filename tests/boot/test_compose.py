@@ -249,6 +249,14 @@ class TestFails:
         assert_failed(stage.machine, result, exit, code, *names)
         assert ids(stage.machine) == []
 
+    def test_a_container_that_ends_again_and_again_beside_one_that_answers(self, stage):
+        """Which limit comes first, of restarts or of time, is the machine's speed."""
+        files = composed(others=worker("sleep 1; exit 3"))
+        text = files["bootagent.toml"].replace('soak = "1s"', 'soak = "5s", timeout = "10s"')
+        serve(stage, files | {"bootagent.toml": text})
+        assert_failed(stage.machine, stage.run(), 1, ["E-SERVICE-EXITED", "E-HEALTH-FLAPPING"], "status 3")
+        assert ids(stage.machine) == []
+
     def test_without_the_plugin(self, stage):
         machine, plugins = stage.machine, "/usr/libexec/docker/cli-plugins"
         machine.check(["mv", plugins, f"{plugins}.away"])

@@ -197,16 +197,15 @@ class TestCluster:
         """So many workers that accept no further connection, and the requests that keep them busy. They are killed at the end."""
         told = f"{HOME}/stuck"
         machine.check(["rm", "-f", told])
-        workers, requests = [], []
+        requests = []
         with ThreadPoolExecutor(count) as pool:
             try:
                 for number in range(1, count + 1):
                     requests.append(pool.submit(self.get, machine, path))
                     wait_for(f"busy worker {number}", lambda: machine.exists(told) and len(machine.read(told).split()) == number, 10)
-                workers = machine.read(told).split()
-                yield workers, requests
+                yield machine.read(told).split(), requests
             finally:
-                machine.run(["kill", "-KILL", *workers])
+                machine.run(["sh", "-c", f"xargs kill -KILL <{told}"])
 
     def test_a_connection_that_a_worker_did_not_accept_before_its_end_is_given_to_another(self, machine):
         with self.busy(machine, "stuck", 1) as ([worker], [request]), ThreadPoolExecutor(4) as pool:

@@ -30,8 +30,8 @@ if (cluster.isPrimary) {
     const giveBack = (tries) => {
       if (worker.connected && tries > 0) return void setTimeout(giveBack, PAUSE, tries - 1);
       if (worker.connected) worker.disconnect();
-      // Node emits no such event while a connection is on its way. Without it, Node would go on to send connections to this
-      // worker: these as well, without an end.
+      // While a connection is on its way, Node does not emit this event, and keeps the worker in the cluster. It would send
+      // the connections below to the same worker again, in an endless loop.
       if (cluster.workers[id]) worker.emit("disconnect");
       // Node sends a connection that was not accepted to another worker, and closes one that was. If no worker listens, it
       // would keep the connection for ever; closed, the client gets an error at once.
@@ -39,7 +39,7 @@ if (cluster.isPrimary) {
       for (const ack of [...sent]) worker.emit("internalMessage", { cmd: OF_CLUSTER, ack, accepted });
     };
     worker.once("exit", () => {
-      // At once: of workers that end together, none is given another's connections.
+      // Before any connection is given back: of several workers that end together, none must count as a listener.
       listening.delete(id);
       setImmediate(giveBack, TRIES);
     });
